@@ -1,0 +1,195 @@
+//! Ways to wait: one trait, one file per system interface.
+//!
+//! ```text
+//! fd table ──change(fd, token, old, new)──▶ backend ──wait──▶ kernel
+//! engine   ◀──────── Report { token, ready } ───────┘
+//! ```
+//!
+//! Invariants
+//! 1. An interest of NONE means that the descriptor is not in the kernel's set at all. Nothing can report it, so nothing
+//!    can spin on it.
+//! 2. A report may say more than was asked for (BK-1): an error or hang-up comes unasked. The fd table filters.
+//! 3. A report carries the token of the latest successful `change`; whether it still means anything the engine decides.
+//! 4. A backend never ends a wait early because of rounding: `wait` rounds up, in one function per unit (TIME-15).
+//! 5. A descriptor that was closed while watched upsets nothing. epoll forgets it silently (EP-13); poll and select
+//!    report it once as INVALID and forget it.
+
+mod epoll;
+mod poll;
+mod select;
+#[cfg(test)]
+mod tests;
+mod wait;
+
+use std::{
+    io,
+    os::fd::{OwnedFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::flags::{Interest, Ready, bit_set};
+
+/// One descriptor that has something to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// What `change` was given.
+    pub(crate) token: u64,
+    /// What the kernel said, mapped as BK-5 has it.
+    pub(crate) ready: Ready,
+}
+
+/// One way to wait for descriptors.
+///
+/// Implementations own their kernel object and their tables, and know neither events nor time beyond one wait. They are
+/// built on one thread and may be used by another, one at a time.
+///
+/// | | epoll | poll | select |
+/// |---|---|---|---|
+/// | cost of a wait | what is ready | what is watched | the highest descriptor |
+/// | EDGE | yes | ignored (FLG-6) | ignored |
+/// | CLOSED | yes | yes | never reported (FLG-8) |
+/// | unit of a wait | ns, else ms | ns | µs |
+/// | regular files | `PermissionDenied` (EP-6) | always ready (PO-5) | always ready |
+/// | highest descriptor | any | any | [`select::LIMIT`] − 1 |
+/// | closed while watched | silent | INVALID, once | INVALID, once |
+pub(crate) trait Backend: Send {
+    /// Which one this is.
+    fn method(&self) -> Method;
+
+    /// Changes what is watched for `fd` from `old` to `new`; NONE is "not in the set". `token` comes back in reports.
+    ///
+    /// `old` is what the caller believes. Where the kernel or the backend knows better, because the descriptor was
+    /// closed or opened again meanwhile, the change is made to fit (EP-2 to EP-4). Deleting what is not there succeeds.
+    ///
+    /// # Errors
+    ///
+    /// - `AlreadyExists`: `old` is NONE, `new` has EDGE, and the descriptor is in the set. Edges cannot be shared
+    ///   (FLG-9). Without EDGE the entry is replaced.
+    /// - `PermissionDenied`: epoll does not take regular files and directories.
+    /// - `InvalidInput`: a descriptor above what select can take.
+    /// - `EBADF` for a descriptor that is not open, and whatever else the system says.
+    fn change(&mut self, fd: RawFd, token: u64, old: Interest, new: Interest) -> io::Result<()>;
+
+    /// Waits (None: no limit; zero: does not block) and appends what is ready.
+    ///
+    /// An interrupted wait is a wait that found nothing (BK-3), and so is one that was cut because the unit could not
+    /// express it: the loop looks at its deadlines and waits again.
+    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()>;
+
+    /// The epoll descriptor, shared so that a foreign thread may delete a descriptor from it before closing it. None
+    /// elsewhere.
+    fn shared_descriptor(&self) -> Option<Arc<OwnedFd>>;
+
+    /// Does EDGE in an interest work?
+    fn has_edges(&self) -> bool;
+}
+
+/// Opens a backend.
+pub(crate) fn open(method: Method) -> io::Result<Box<dyn Backend>> {
+    Ok(match method {
+        Method::Epoll => Box::new(epoll::Epoll::new()?),
+        Method::Poll => Box::new(poll::Poll::new()),
+        Method::Select => Box::new(select::Select::new()),
+    })
+}
+
+/// The name of a way to wait.
+///
+/// # Examples
+///
+/// ```
+/// use levent_reactor::{Features, Method};
+///
+/// let first = Method::supported()[0];
+/// assert_eq!(first.name(), "epoll");
+/// assert!(first.features().contains(Features::ET | Features::O1));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Linux's epoll(7): cost grows with what is ready, not with what is watched.
+    Epoll,
+    /// poll(2): takes any kind of descriptor.
+    Poll,
+    /// select(2): for comparison and for odd systems; no descriptor above 65,535.
+    Select,
+}
+
+impl Method {
+    /// What this build has, in order of preference, whatever the environment says (INT-17).
+    #[must_use]
+    pub fn supported() -> &'static [Method] {
+        &[Method::Epoll, Method::Poll, Method::Select]
+    }
+
+    /// The name, as libevent has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Epoll => "epoll",
+            Method::Poll => "poll",
+            Method::Select => "select",
+        }
+    }
+
+    /// What it can do (BASE-6).
+    #[must_use]
+    pub const fn features(self) -> Features {
+        match self {
+            Method::Epoll => Features::from_bits_truncate(
+                Features::ET.bits() | Features::O1.bits() | Features::EARLY_CLOSE.bits(),
+            ),
+            Method::Poll => {
+                Features::from_bits_truncate(Features::FDS.bits() | Features::EARLY_CLOSE.bits())
+            }
+            Method::Select => Features::FDS,
+        }
+    }
+}
+
+bit_set! {
+    /// What a backend can do (BASE-6), with libevent's values.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use levent_reactor::{Features, Method};
+    ///
+    /// let needed = Features::FDS;
+    /// let fitting: Vec<_> = Method::supported().iter().filter(|m| m.features().contains(needed)).collect();
+    /// assert_eq!(fitting, [&Method::Poll, &Method::Select]);
+    /// ```
+    pub struct Features {
+        /// Edge triggering.
+        ET = 1,
+        /// The cost of an activation does not grow with the number of watched descriptors.
+        O1 = 2,
+        /// Any kind of descriptor, regular files too.
+        FDS = 4,
+        /// The peer's close is reported without reading what it sent before.
+        EARLY_CLOSE = 8,
+    }
+}
+
+/// A small random number generator (xorshift), so that a scan does not always favour the same descriptors.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn new() -> Random {
+        // The seed need not be good, only different per backend; the generator must not start at zero.
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Random(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `limit`; zero if `limit` is zero.
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        // The upper half: the lower bits of a xorshift are its weaker ones.
+        let draw = (self.0 >> 32) as usize;
+        draw.checked_rem(limit).unwrap_or(0)
+    }
+}

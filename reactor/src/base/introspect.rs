@@ -1,0 +1,219 @@
+//! Looking into a base: counts, the list of events, the dump.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::time::{Duration, SystemTime};
+
+use super::Base;
+use crate::Flags;
+use crate::engine::record::{ACTIVE, INSERTED, LATER};
+
+crate::flags::bit_set! {
+    /// Which things to count; combined with `|`, counts add up (INT-6).
+    ///
+    /// ```
+    /// use levent_reactor::{Base, Counted, Event};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let base = Base::new()?;
+    /// let timer = Event::timer(&base, |_, _| {});
+    /// timer.add_after(Duration::from_secs(1))?;
+    /// assert_eq!(base.count(Counted::ADDED | Counted::ACTIVE), 1);
+    /// # Ok(()) }
+    /// ```
+    pub struct Counted {
+        /// Memberships in the inserted, timed and active sets: one event counts up to three times (INT-5).
+        ADDED = 0x01,
+        /// Active events, those for the next iteration included.
+        ACTIVE = 0x02,
+        /// References that keep the loop alive without an event.
+        VIRTUAL = 0x04,
+    }
+}
+
+/// What [`Base::for_each_event`] shows of one event.
+#[derive(Clone, Copy, Debug)]
+pub struct EventInfo {
+    /// The descriptor or signal number; -1 for neither.
+    pub number: i32,
+    /// What the event was made for.
+    pub interest: Flags,
+    /// What made it active; empty if it is not.
+    pub active: Flags,
+    /// Its priority level.
+    pub priority: u8,
+    /// Is it registered for its descriptor or signal?
+    pub is_inserted: bool,
+    /// Is it active, or about to be in the next iteration?
+    pub is_active: bool,
+    /// Is it waiting for the next iteration?
+    pub is_later: bool,
+    /// How much of the time until its deadline is left.
+    pub left: Option<Duration>,
+}
+
+impl Base {
+    /// Counts events (INT-5, INT-6).
+    #[must_use]
+    pub fn count(&self, what: Counted) -> usize {
+        self.counts(what, |count| count.now)
+    }
+
+    /// The highest counts since the base was made or since they were cleared, added up (INT-7). `clear` sets them to 0.
+    #[must_use]
+    pub fn max_count(&self, what: Counted, clear: bool) -> usize {
+        self.counts(what, |count| count.most(clear))
+    }
+
+    fn counts(
+        &self,
+        what: Counted,
+        mut read: impl FnMut(&mut crate::engine::Count) -> usize,
+    ) -> usize {
+        self.with(|engine| {
+            let mut sum = 0;
+            if what.contains(Counted::ADDED) {
+                sum += read(&mut engine.added);
+            }
+            if what.contains(Counted::ACTIVE) {
+                sum += read(&mut engine.queued);
+            }
+            if what.contains(Counted::VIRTUAL) {
+                sum += read(&mut engine.virtuals);
+            }
+            sum
+        })
+    }
+
+    /// Shows every pending or active event once, until the closure breaks (INT-8).
+    pub fn for_each_event<B>(
+        &self,
+        mut f: impl FnMut(&EventInfo) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
+        // Collected first: nothing is borrowed while the closure runs.
+        for info in self.event_infos() {
+            f(&info)?;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn event_infos(&self) -> Vec<EventInfo> {
+        self.with(|engine| {
+            let now = engine.now();
+            engine
+                .records
+                .iter()
+                .map(|(_, record)| EventInfo {
+                    number: record.number,
+                    interest: record.interest,
+                    active: record.what,
+                    priority: record.priority,
+                    is_inserted: record.is(INSERTED),
+                    is_active: record.is(ACTIVE | LATER),
+                    is_later: record.is(LATER),
+                    left: record.deadline.map(|id| {
+                        Duration::from_nanos(engine.deadlines.deadline(id).saturating_sub(now))
+                    }),
+                })
+                .collect()
+        })
+    }
+
+    /// Writes the base's state in words: libevent's lists of events (INT-12), then what futures wait for. The format may change.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn dump(&self, out: &mut dyn fmt::Write) -> fmt::Result {
+        let infos = self.event_infos();
+        writeln!(out, "Inserted events:")?;
+        for info in infos
+            .iter()
+            .filter(|info| info.is_inserted || info.left.is_some())
+        {
+            write!(out, "  {}", Name(info))?;
+            write_interest(out, info.interest)?;
+            for (flag, name) in [(Flags::PERSIST, " Persist"), (Flags::ET, " ET")] {
+                out.write_str(if info.interest.contains(flag) {
+                    name
+                } else {
+                    ""
+                })?;
+            }
+            if let Some(left) = info.left {
+                let at = SystemTime::now()
+                    .checked_add(left)
+                    .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+                let at = at.unwrap_or(Duration::MAX);
+                write!(out, " Timeout={}.{:06}", at.as_secs(), at.subsec_micros())?;
+            }
+            writeln!(out)?;
+        }
+        writeln!(out, "Active events:")?;
+        for info in infos.iter().filter(|info| info.is_active) {
+            write!(out, "  {}", Active(info))?;
+            write_interest(out, info.active)?;
+            out.write_str(if info.active.contains(Flags::TIMEOUT) {
+                " Timeout active"
+            } else {
+                " active"
+            })?;
+            writeln!(out, "{}", if info.is_later { " [NextTime]" } else { "" })?;
+        }
+        let (sources, alarms, deadlines) = self.with(|engine| {
+            (
+                engine.lane.len(),
+                engine.alarms.len(),
+                engine.deadlines.len(),
+            )
+        });
+        writeln!(out, "Method: {}", self.method().name())?;
+        writeln!(
+            out,
+            "Sources: {sources}, alarms: {alarms}, deadlines: {deadlines}"
+        )
+    }
+}
+
+struct Name<'a>(&'a EventInfo);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.0.interest.contains(Flags::SIGNAL) {
+            "sig"
+        } else {
+            "fd "
+        };
+        write!(f, "[{kind} {}]", self.0.number)
+    }
+}
+
+struct Active<'a>(&'a EventInfo);
+
+impl fmt::Display for Active<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.0.interest.contains(Flags::SIGNAL) {
+            "sig"
+        } else {
+            "fd "
+        };
+        write!(
+            f,
+            "[{kind} {}, priority={}]",
+            self.0.number, self.0.priority
+        )
+    }
+}
+
+fn write_interest(out: &mut dyn fmt::Write, flags: Flags) -> fmt::Result {
+    for (flag, name) in [
+        (Flags::READ, " Read"),
+        (Flags::WRITE, " Write"),
+        (Flags::CLOSED, " EOF"),
+        (Flags::SIGNAL, " Signal"),
+    ] {
+        out.write_str(if flags.contains(flag) { name } else { "" })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,440 @@
+//! The base: the callback layer over the engine.
+//!
+//! ```text
+//! Base (Rc) ──▶ Local: table of pending events, watchers, what runs now
+//!                 └──▶ Shared (Arc) ──▶ Engine   (leased to the thread while it is inside the loop)
+//! ```
+//!
+//! Invariants
+//! 1. Nothing of the base or the engine is borrowed while a callback, a watcher, a posted closure or a waker runs.
+//! 2. `events[i]` is the event of the engine's record `i`, from the moment it is registered until it is released.
+
+mod introspect;
+mod once;
+mod turn;
+mod watcher;
+
+pub use introspect::{Counted, EventInfo};
+pub use turn::{LoopEnd, LoopFlags};
+pub use watcher::{PrepareInfo, Watcher};
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use self::watcher::Watchers;
+use crate::backend::{Features, Method};
+use crate::config::Config;
+use crate::current::{self, Entry};
+use crate::engine::deadlines::QueueId;
+use crate::engine::wait::Sleep;
+use crate::engine::{Engine, record::Token};
+use crate::event::Inner;
+use crate::shared::Shared;
+use crate::{Event, Flags, Remote};
+
+/// The reactor: a backend, its events, timers and signals, and the loop that runs their callbacks.
+///
+/// A handle: clones name the same base, which ends with the last of them. A base stays on its thread; its [`Remote`] reaches it
+/// from others. Events of a base that has ended are idle and cannot be added (BASE-24).
+///
+/// ```
+/// use levent_reactor::{Base, Event};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let timer = Event::timer(&base, |_, _| println!("rings once"));
+/// timer.add_after(Duration::from_millis(1))?;
+/// base.dispatch()?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct Base {
+    pub(crate) local: Rc<Local>,
+}
+
+/// The part of a base that belongs to its thread.
+pub(crate) struct Local {
+    pub(crate) shared: Arc<Shared>,
+    /// By the index of the engine's record.
+    pub(crate) events: RefCell<Vec<Option<Event>>>,
+    pub(crate) prepare: Watchers,
+    pub(crate) check: Watchers,
+    /// The event whose callback is running (INT-4).
+    running: Cell<Option<Rc<Inner>>>,
+    /// A callback, watcher or posted closure of this base is running: its loop cannot be entered (LOOP-12).
+    in_callback: Cell<bool>,
+    method: Method,
+    /// The wall clock at the time zero of the base's clock, for reported times (TIME-11).
+    created: (SystemTime, Instant),
+}
+
+/// A duration that many events share as their timeout: setting and clearing such a timeout takes constant time (CT-1).
+///
+/// Made by [`Base::common_timeout`] and of use only with events of that base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommonTimeout {
+    pub(crate) base: u32,
+    pub(crate) queue: QueueId,
+}
+
+/// How long one turn of a loop may sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Do not sleep.
+    Poll,
+    /// Until something happens.
+    Block,
+    /// At most this long.
+    AtMost(Duration),
+}
+
+impl Base {
+    /// Makes a base with the default configuration.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if the environment allows no backend; else what the system says, such as being out of descriptors.
+    pub fn new() -> io::Result<Base> {
+        Base::with_config(&Config::new())
+    }
+
+    /// Makes a base.
+    ///
+    /// # Errors
+    ///
+    /// `Unsupported` if no backend qualifies; else what the system says, such as being out of descriptors.
+    pub fn with_config(config: &Config) -> io::Result<Base> {
+        let mut made = None;
+        let result = Engine::new(config, |backend| {
+            let shared = Shared::new(backend.shared_descriptor())?;
+            made = Some(shared.clone());
+            Ok(shared)
+        });
+        let engine = match result {
+            Ok(engine) => engine,
+            Err(error) => {
+                if let Some(shared) = made {
+                    shared.close();
+                }
+                return Err(error);
+            }
+        };
+        let shared = engine.shared.clone();
+        let method = engine.backend.method();
+        let created = (
+            SystemTime::now(),
+            engine.clock.instant(0).unwrap_or_else(Instant::now),
+        );
+        shared.put_back(Box::new(engine));
+        Ok(Base {
+            local: Rc::new(Local {
+                shared,
+                events: RefCell::default(),
+                prepare: Watchers::default(),
+                check: Watchers::default(),
+                running: Cell::new(None),
+                in_callback: Cell::new(false),
+                method,
+                created,
+            }),
+        })
+    }
+
+    pub(crate) fn is_in_callback(&self) -> bool {
+        self.local.in_callback.get()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.local.shared
+    }
+
+    /// Acts on the engine.
+    #[inline]
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> R {
+        current::with_base(self, f)
+            .expect("a base's own thread has its engine, or finds it at rest")
+    }
+
+    /// The handle for other threads.
+    #[must_use]
+    pub fn remote(&self) -> Remote {
+        Remote::new(self.local.shared.clone())
+    }
+
+    /// Enters this base's loop without running it: while the result lives, sources and alarms polled on this thread wait here,
+    /// and [`Entered::turn`] drives them. This is what an executor does. Entries nest.
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` inside a callback of this base, or if one of its loops is running further down the stack (LOOP-12).
+    pub fn enter(&self) -> io::Result<Entered> {
+        if self.local.in_callback.get() {
+            return Err(busy());
+        }
+        let entry = if current::is_innermost(self.local.shared.id) {
+            Entry::Same
+        } else {
+            let engine = self.local.shared.lease().ok_or_else(busy)?;
+            current::enter_with(engine)
+        };
+        Ok(Entered {
+            base: Some(self.clone()),
+            entry,
+        })
+    }
+
+    /// The name and kind of the backend.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.local.method
+    }
+
+    /// What the backend can do (BASE-6).
+    #[must_use]
+    pub fn features(&self) -> Features {
+        self.local.method.features()
+    }
+
+    /// How signals reach the base (INT-16).
+    #[must_use]
+    pub fn signal_method(&self) -> &'static str {
+        "signal"
+    }
+
+    /// The number of priority levels.
+    #[must_use]
+    pub fn priorities(&self) -> usize {
+        self.with(|engine| engine.active.levels())
+    }
+
+    /// Sets the number of priority levels. Level 0 is the most urgent; new events get the middle one (EV-3).
+    ///
+    /// Events of levels that are taken away are served by the last one that is left (better than ACT-15).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for 0 and above 255, `ResourceBusy` while anything is active (ACT-13).
+    pub fn set_priorities(&self, levels: usize) -> io::Result<()> {
+        if !(1..=255).contains(&levels) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{levels} priority levels: choose 1 to 255"),
+            ));
+        }
+        self.with(|engine| {
+            if engine.active.len() + engine.active.later_len() > 0 {
+                let message =
+                    "events are active: set the number of priority levels before the loop runs";
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+            }
+            engine.active.set_levels(levels);
+            engine.records.clamp_priorities((levels - 1) as u8);
+            Ok(())
+        })
+    }
+
+    /// Registers a duration as a common timeout. The same duration gives the same token (CT-2).
+    ///
+    /// # Errors
+    ///
+    /// When a base has 256 of them already (CT-3).
+    pub fn common_timeout(&self, duration: Duration) -> io::Result<CommonTimeout> {
+        let nanos = crate::clock::nanos(duration);
+        let queue = self.with(|engine| engine.deadlines.common(nanos))?;
+        Ok(CommonTimeout {
+            base: self.local.shared.id,
+            queue,
+        })
+    }
+
+    /// Activates the events of a descriptor that wait for any of `what` (INT-13); with [`Flags::TIMEOUT`], those that carry the
+    /// number and have a deadline (INT-14). Numbers that nobody watches are ignored.
+    pub fn activate_fd(&self, fd: RawFd, what: Flags) {
+        self.with(|engine| engine.activate_fd(fd, what));
+    }
+
+    /// Activates the events of a signal once (INT-15).
+    pub fn activate_signal(&self, signal: i32) {
+        self.with(|engine| engine.activate_signal(signal, 1));
+    }
+
+    /// The time since the base was made, as its callbacks see it: the cached time of the iteration, else the clock's (TIME-4).
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.with(|engine| engine.now()))
+    }
+
+    /// The time since the base was made, read from the clock (TIME-12).
+    #[must_use]
+    pub fn monotonic(&self) -> Duration {
+        Duration::from_nanos(self.with(|engine| engine.clock.now()))
+    }
+
+    /// The wall clock's time that belongs to [`now`](Base::now): all callbacks of a pass read the same (TIME-8).
+    #[must_use]
+    pub fn wall_clock(&self) -> SystemTime {
+        match self.with(|engine| engine.cached) {
+            Some(cached) => self.wall_clock_at(cached),
+            None => SystemTime::now(),
+        }
+    }
+
+    /// The wall clock's time of a reading of the base's clock, by the offset between the two right now (TIME-10, TIME-11).
+    pub(crate) fn wall_clock_at(&self, reading: u64) -> SystemTime {
+        let now = self.with(|engine| engine.clock.now());
+        let wall = SystemTime::now();
+        if reading >= now {
+            wall.checked_add(Duration::from_nanos(reading - now))
+                .unwrap_or(wall)
+        } else {
+            wall.checked_sub(Duration::from_nanos(now - reading))
+                .unwrap_or(self.local.created.0)
+        }
+    }
+
+    /// Renews the cached time, after a callback that took long (TIME-9). Outside the loop there is none.
+    pub fn update_cache_time(&self) {
+        self.with(|engine| {
+            let now = engine.clock.now();
+            engine.refresh_cache(now);
+        });
+    }
+
+    /// The event whose callback is running (INT-4).
+    #[must_use]
+    pub fn running_event(&self) -> Option<Event> {
+        let running = self.local.running.take();
+        self.local.running.set(running.clone());
+        running.map(Event::of)
+    }
+
+    /// Remembers the event behind a record.
+    pub(crate) fn keep(&self, token: Token, event: Event) {
+        let mut events = self.local.events.borrow_mut();
+        let index = token.index as usize;
+        if events.len() <= index {
+            events.resize_with(index + 1, || None);
+        }
+        events[index] = Some(event);
+    }
+
+    /// Forgets the event behind a record, and returns it to be dropped where nothing is borrowed.
+    #[must_use]
+    pub(crate) fn let_go(&self, token: Token) -> Option<Event> {
+        self.local
+            .events
+            .borrow_mut()
+            .get_mut(token.index as usize)
+            .and_then(Option::take)
+    }
+}
+
+impl fmt::Debug for Base {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Base")
+            .field("id", &self.local.shared.id)
+            .field("method", &self.local.method)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        // The engine first: no event is pending any more when the callbacks, and what they own, are dropped (BASE-24).
+        self.shared.close();
+        for event in self.events.take().into_iter().flatten() {
+            event.inner.forget_token();
+            // BASE-26: a finalizer that was asked for still runs.
+            event.run_finalizer();
+        }
+    }
+}
+
+/// A thread inside the loop of a base; see [`Base::enter`] and [`current::enter`](crate::current::enter).
+///
+/// ```
+/// use levent_reactor::{Base, Wait};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let entered = base.enter()?;
+/// entered.turn(Wait::Poll)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Entered {
+    /// `None`: the thread's default base, which may not exist yet.
+    base: Option<Base>,
+    entry: Entry,
+}
+
+impl Entered {
+    pub(crate) fn lazy() -> io::Result<Entered> {
+        if current::default_is_in_callback() {
+            return Err(busy());
+        }
+        Ok(Entered {
+            base: None,
+            entry: current::enter_lazily(),
+        })
+    }
+
+    /// One iteration of the loop: waits, then wakes wakers, runs event callbacks of one pass, and posted closures.
+    ///
+    /// # Errors
+    ///
+    /// The backend's failure, and failing to make the thread's base.
+    pub fn turn(&self, wait: Wait) -> io::Result<()> {
+        let most = match wait {
+            Wait::Poll => Sleep::No,
+            Wait::Block => Sleep::Forever,
+            Wait::AtMost(most) => Sleep::For(crate::clock::nanos(most)),
+        };
+        match &self.base {
+            Some(base) => base.turn(most),
+            None => {
+                current::lease()?;
+                current::base()?.turn(most)
+            }
+        }
+    }
+
+    /// The base that is entered; makes the thread's default base if need be.
+    ///
+    /// # Errors
+    ///
+    /// What making a base may answer.
+    pub fn base(&self) -> io::Result<Base> {
+        match &self.base {
+            Some(base) => Ok(base.clone()),
+            None => current::base(),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.entry == Entry::Own {
+            current::lift_budget();
+        }
+        if let Some(mut engine) = current::leave(self.entry) {
+            // Outside the loop no time is cached (TIME-4).
+            engine.cached = None;
+            let shared = engine.shared.clone();
+            shared.put_back(engine);
+        }
+    }
+}
+
+fn busy() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "the base's loop is running below: do not loop or `block_on` inside its callbacks, activate an event or spawn a task instead",
+    )
+}

@@ -1,0 +1,161 @@
+//! How a base is to be made.
+
+use std::env;
+use std::time::Duration;
+
+use crate::backend::{Features, Method};
+use crate::clock::{Clock, nanos};
+
+/// The configuration of a [`Base`](crate::Base): which backend, which clock, which limits.
+///
+/// It is copied when a base is made; one configuration serves many bases (BASE-20).
+///
+/// | Variable | Effect, unless [`ignore_env`](Config::ignore_env) is set |
+/// |---|---|
+/// | `EVENT_NOEPOLL`, `EVENT_NOPOLL`, `EVENT_NOSELECT` | present: that method is avoided (BASE-8) |
+/// | `LEVENT_BACKEND` | the name of the one method to use |
+/// | `LEVENT_TRUST_SHORT=0` | as `trust_short(false)` |
+///
+/// ```
+/// use levent_reactor::{Base, Config, Method};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::with_config(&Config::new().ignore_env().avoid_method("epoll"))?;
+/// assert_eq!(base.method(), Method::Poll);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    avoided: Vec<String>,
+    required: Features,
+    ignore_env: bool,
+    no_cache_time: bool,
+    trust_short: bool,
+    limits: Limits,
+    clock: Option<Clock>,
+}
+
+/// Bounds of one pass (LOOP-20 to LOOP-24).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// Nanoseconds.
+    pub(crate) interval: Option<u64>,
+    pub(crate) callbacks: Option<u32>,
+    pub(crate) min_priority: u8,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::new()
+    }
+}
+
+impl Config {
+    /// The default: the best backend, no limits, time caching on.
+    #[must_use]
+    pub fn new() -> Config {
+        Config {
+            avoided: Vec::new(),
+            required: Features::NONE,
+            ignore_env: false,
+            no_cache_time: false,
+            trust_short: true,
+            limits: Limits::default(),
+            clock: None,
+        }
+    }
+
+    /// Does not use the method of this name. Names add up; unknown ones are fine (BASE-3).
+    #[must_use]
+    pub fn avoid_method(mut self, name: &str) -> Config {
+        self.avoided.push(name.to_owned());
+        self
+    }
+
+    /// Uses only a method that has all these features. Replaces an earlier requirement (BASE-5).
+    #[must_use]
+    pub fn require_features(mut self, features: Features) -> Config {
+        self.required = features;
+        self
+    }
+
+    /// Looks at no environment variable (BASE-9).
+    #[must_use]
+    pub fn ignore_env(mut self) -> Config {
+        self.ignore_env = true;
+        self
+    }
+
+    /// Reads the clock at every use instead of once per iteration (TIME-7).
+    #[must_use]
+    pub fn no_cache_time(mut self) -> Config {
+        self.no_cache_time = true;
+        self
+    }
+
+    /// Takes the time from this clock instead of the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Config {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// May a short read or write of a stream be taken to mean that the next one would block? On by default; it saves a system
+    /// call per request. Off for tests that make transfers short on purpose.
+    #[must_use]
+    pub fn trust_short(mut self, trust: bool) -> Config {
+        self.trust_short = trust;
+        self
+    }
+
+    /// Bounds each pass over events of priority `min_priority` and less urgent ones: it ends after `interval`, and after
+    /// `callbacks` callbacks, and the loop looks for more urgent work. `None`: no such bound (BASE-18).
+    #[must_use]
+    pub fn max_dispatch(
+        mut self,
+        interval: Option<Duration>,
+        callbacks: Option<u32>,
+        min_priority: u8,
+    ) -> Config {
+        self.limits = Limits {
+            interval: interval.map(nanos),
+            callbacks,
+            min_priority,
+        };
+        self
+    }
+
+    pub(crate) fn allows(&self, method: Method) -> bool {
+        let name = method.name();
+        if self.avoided.iter().any(|avoided| avoided == name)
+            || !method.features().contains(self.required)
+        {
+            return false;
+        }
+        if self.ignore_env {
+            return true;
+        }
+        if env::var_os(format!("EVENT_NO{}", name.to_uppercase())).is_some() {
+            return false;
+        }
+        env::var_os("LEVENT_BACKEND").is_none_or(|only| only.is_empty() || only == name)
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn caches_time(&self) -> bool {
+        !self.no_cache_time
+    }
+
+    pub(crate) fn trusts_short(&self) -> bool {
+        self.trust_short
+            && (self.ignore_env
+                || env::var_os("LEVENT_TRUST_SHORT").is_none_or(|value| value != "0"))
+    }
+
+    pub(crate) fn the_clock(&self) -> Clock {
+        self.clock.clone().unwrap_or_else(Clock::system)
+    }
+}

@@ -1,0 +1,263 @@
+//! What a thread runs: its default base, the engine it has leased, and the budget of the task being polled.
+//!
+//! ```text
+//! thread ──▶ CURRENT: the engine of the innermost loop (this is what the lane touches)
+//!        ├─▶ OUTER:   engines of the loops around it, blocked until it ends
+//!        └─▶ BASE:    the default base, made when first needed
+//! ```
+//!
+//! Entering a loop costs nothing until something needs the engine: a future that never waits leaves the base alone. So an
+//! entered thread may have no engine yet ("intent"); the first turn, or the first operation of the lane, leases it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::task::{Context, Poll};
+
+use crate::base::{Base, Entered};
+use crate::engine::Engine;
+
+/// What the innermost loop of a thread has.
+enum Top {
+    /// There is no loop.
+    Nothing,
+    /// The loop is over the default base, whose engine nothing has needed yet.
+    Intent,
+    /// The leased engine.
+    Engine(Box<Engine>),
+}
+
+thread_local! {
+    static CURRENT: RefCell<Top> = const { RefCell::new(Top::Nothing) };
+    static OUTER: RefCell<Vec<Top>> = const { RefCell::new(Vec::new()) };
+    static BASE: RefCell<Option<Base>> = const { RefCell::new(None) };
+    /// Leaf operations left for the current poll. It stands apart from the engine so that counting costs next to nothing.
+    static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
+}
+
+const UNLIMITED: u32 = u32::MAX;
+
+/// This thread's default base, made at the first call.
+///
+/// # Errors
+///
+/// What making a base may answer: out of descriptors, no backend allowed. `Unsupported` while the thread is ending.
+pub fn base() -> io::Result<Base> {
+    BASE.try_with(|base| {
+        let mut base = base.borrow_mut();
+        match &*base {
+            Some(base) => Ok(base.clone()),
+            None => Ok(base.insert(Base::new()?).clone()),
+        }
+    })
+    .unwrap_or_else(|_| {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the thread is ending: it has no base any more",
+        ))
+    })
+}
+
+/// Enters a loop over this thread's default base, made and leased only when something needs it.
+///
+/// While the result lives, sources and alarms polled on this thread wait at this base. Entries nest.
+///
+/// # Errors
+///
+/// `ResourceBusy` inside an event callback of that base: its loop is running below and cannot run again (LOOP-12).
+pub fn enter() -> io::Result<Entered> {
+    Entered::lazy()
+}
+
+/// Is this thread inside one of our loops?
+#[must_use]
+pub fn is_inside() -> bool {
+    // Borrowed means that something of ours is at work on the engine: inside, then.
+    CURRENT
+        .try_with(|current| {
+            current
+                .try_borrow()
+                .map_or(true, |top| !matches!(*top, Top::Nothing))
+        })
+        .unwrap_or(false)
+}
+
+/// Counts one leaf operation against the budget of the current poll. When it is spent, wakes the task and answers `Pending`.
+///
+/// Leaf futures of other crates may call it too; sources and alarms do. Without a budget nothing is counted.
+#[inline]
+pub fn spend(cx: &mut Context<'_>) -> Poll<()> {
+    match BUDGET.get() {
+        UNLIMITED => Poll::Ready(()),
+        0 => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        left => {
+            BUDGET.set(left - 1);
+            Poll::Ready(())
+        }
+    }
+}
+
+/// Gives the poll that follows a budget of this many leaf operations. Executors call it before they poll a task.
+#[inline]
+pub fn refill(operations: u32) {
+    BUDGET.set(operations);
+}
+
+/// Ends the counting: the thread has left its loop.
+pub(crate) fn lift_budget() {
+    BUDGET.set(UNLIMITED);
+}
+
+/// Acts on the engine of the innermost loop. `None` if this thread is inside no loop, or the engine is in use further up the
+/// stack (a waker's `clone` that comes back to us): then the caller takes the way from away, which is always right.
+/// `f` must not run foreign code.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+    CURRENT
+        .try_with(|current| {
+            if let Top::Engine(engine) = &mut *current.try_borrow_mut().ok()? {
+                return Some(f(engine));
+            }
+            lease_intended(current)?;
+            match &mut *current.try_borrow_mut().ok()? {
+                Top::Engine(engine) => Some(f(engine)),
+                _ => None,
+            }
+        })
+        .ok()
+        .flatten()
+}
+
+/// Leases the default base's engine if the thread has entered without it.
+#[cold]
+fn lease_intended(current: &RefCell<Top>) -> Option<()> {
+    if !matches!(*current.borrow(), Top::Intent) {
+        return None;
+    }
+    let engine = base().ok()?.shared().lease()?;
+    *current.borrow_mut() = Top::Engine(engine);
+    Some(())
+}
+
+/// Makes sure that the innermost loop has its engine.
+pub(crate) fn lease() -> io::Result<()> {
+    if with(|_| ()).is_some() {
+        return Ok(());
+    }
+    // Making the base is what can fail; ask again for the reason.
+    base()?;
+    Err(io::Error::new(
+        io::ErrorKind::ResourceBusy,
+        "the thread's base is being run elsewhere",
+    ))
+}
+
+/// Acts on the engine of one base, wherever this thread has it: in the innermost loop, in an outer one, or at rest.
+#[inline]
+pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+    let id = base.shared().id;
+    let innermost = CURRENT.try_with(move |current| {
+        if let Ok(mut current) = current.try_borrow_mut() {
+            if let Top::Engine(engine) = &mut *current {
+                if engine.id == id {
+                    return Ok(f(engine));
+                }
+            }
+        }
+        Err(f)
+    });
+    match innermost {
+        Ok(Ok(result)) => Some(result),
+        Ok(Err(f)) => with_base_elsewhere(base, f),
+        Err(_) => None,
+    }
+}
+
+#[cold]
+fn with_base_elsewhere<R, F: FnOnce(&mut Engine) -> R>(base: &Base, f: F) -> Option<R> {
+    let mut f = Some(f);
+    with_outer(base.shared().id, &mut f).or_else(|| base.shared().at_rest(f?))
+}
+
+/// Acts on the engine of an outer loop of this thread.
+pub(crate) fn with_outer<R, F: FnOnce(&mut Engine) -> R>(id: u32, f: &mut Option<F>) -> Option<R> {
+    OUTER
+        .try_with(|outer| {
+            outer
+                .try_borrow_mut()
+                .ok()?
+                .iter_mut()
+                .find_map(|top| match top {
+                    Top::Engine(engine) if engine.id == id => Some(f.take()?(engine)),
+                    _ => None,
+                })
+        })
+        .ok()
+        .flatten()
+}
+
+/// How a thread entered a loop, so that leaving undoes just that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Entry {
+    /// The same base's loop was the innermost already.
+    Same,
+    /// What was innermost has moved to the outer ones.
+    Own,
+}
+
+/// Enters with intent: the default base becomes the innermost, without its engine.
+pub(crate) fn enter_lazily() -> Entry {
+    // The default base may not exist yet; then no engine can be its own.
+    let id = BASE.with(|base| base.borrow().as_ref().map(|base| base.shared().id));
+    let same = CURRENT.with(|current| match &*current.borrow() {
+        Top::Engine(engine) => Some(engine.id) == id,
+        Top::Intent => true,
+        Top::Nothing => false,
+    });
+    if same {
+        return Entry::Same;
+    }
+    push(Top::Intent);
+    Entry::Own
+}
+
+/// Enters with an engine at hand.
+pub(crate) fn enter_with(engine: Box<Engine>) -> Entry {
+    push(Top::Engine(engine));
+    Entry::Own
+}
+
+fn push(top: Top) {
+    let before = CURRENT.with(|current| current.replace(top));
+    OUTER.with(|outer| outer.borrow_mut().push(before));
+}
+
+/// Is a callback of this thread's default base running?
+pub(crate) fn default_is_in_callback() -> bool {
+    BASE.try_with(|base| {
+        base.try_borrow()
+            .is_ok_and(|base| base.as_ref().is_some_and(Base::is_in_callback))
+    })
+    .unwrap_or(false)
+}
+
+/// Is this base's loop the innermost of the thread, with its engine leased?
+pub(crate) fn is_innermost(id: u32) -> bool {
+    CURRENT.with(|current| matches!(&*current.borrow(), Top::Engine(engine) if engine.id == id))
+}
+
+/// Undoes an entry and returns the engine to be put to rest, if one was leased.
+pub(crate) fn leave(entry: Entry) -> Option<Box<Engine>> {
+    if entry == Entry::Same {
+        return None;
+    }
+    let before = OUTER
+        .with(|outer| outer.borrow_mut().pop())
+        .unwrap_or(Top::Nothing);
+    match CURRENT.with(|current| current.replace(before)) {
+        Top::Engine(engine) => Some(engine),
+        _ => None,
+    }
+}

@@ -1,0 +1,256 @@
+//! The queues of active events: one first-in-first-out queue per priority, and the list of those for the next iteration.
+//!
+//! A queue is an array that is filled at its end and read from its head. An event knows its place in it, so that it leaves in
+//! constant time when it is deleted before it ran (DEL-2): its place becomes a gap. A bit per priority finds the most urgent
+//! level without looking at 255 queues.
+
+use super::record::{ACTIVE, LATER, NIL, Records};
+
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    /// Indexes of records; [`NIL`] where an event was taken out.
+    places: Vec<u32>,
+    /// The next place to read.
+    head: usize,
+    /// The number of the first place; grows when read places are cut off.
+    base: u32,
+}
+
+/// Read places are cut off when there are this many, and as many as unread ones.
+const CUT: usize = 1024;
+
+impl Queue {
+    #[inline]
+    fn push(&mut self, index: u32, records: &mut Records) {
+        records[index].place = self.base.wrapping_add(self.places.len() as u32);
+        self.places.push(index);
+    }
+
+    #[inline]
+    fn remove(&mut self, place: u32) {
+        self.places[place.wrapping_sub(self.base) as usize] = NIL;
+    }
+
+    /// Skips gaps; `None` and an empty array when nothing is left.
+    #[inline]
+    fn front(&mut self) -> Option<u32> {
+        while let Some(&index) = self.places.get(self.head) {
+            if index != NIL {
+                return Some(index);
+            }
+            self.head += 1;
+        }
+        self.places.clear();
+        self.head = 0;
+        None
+    }
+
+    #[inline]
+    fn advance(&mut self) {
+        self.head += 1;
+        if self.head >= CUT && self.head * 2 >= self.places.len() {
+            // A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
+            self.places.drain(..self.head);
+            self.base = self.base.wrapping_add(self.head as u32);
+            self.head = 0;
+        }
+    }
+}
+
+/// The queues.
+#[derive(Debug)]
+pub(crate) struct Active {
+    levels: Vec<Queue>,
+    /// Bit `p % 64` of word `p / 64`: level `p` may have something.
+    occupied: [u64; 4],
+    later: Queue,
+    /// How many events are in the levels, and in `later`.
+    active: usize,
+    waiting: usize,
+}
+
+impl Active {
+    pub(crate) fn new() -> Active {
+        Active {
+            levels: vec![Queue::default()],
+            occupied: [0; 4],
+            later: Queue::default(),
+            active: 0,
+            waiting: 0,
+        }
+    }
+
+    /// How many levels there are: 1 to 255.
+    #[inline]
+    pub(crate) fn levels(&self) -> usize {
+        self.levels.len()
+    }
+
+    /// Changes the number of levels. Nothing may be active.
+    pub(crate) fn set_levels(&mut self, levels: usize) {
+        debug_assert_eq!(self.active + self.waiting, 0);
+        self.levels.resize(levels, Queue::default());
+        self.occupied = [0; 4];
+        for level in &mut self.levels {
+            level.places.clear();
+            level.head = 0;
+        }
+    }
+
+    /// Active entries, without those for later.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.active
+    }
+
+    /// Entries for the next iteration.
+    #[inline]
+    pub(crate) fn later_len(&self) -> usize {
+        self.waiting
+    }
+
+    /// The most urgent level that is not empty.
+    pub(crate) fn most_urgent(&mut self) -> Option<u8> {
+        if self.active == 0 {
+            return None;
+        }
+        for word in 0..self.occupied.len() {
+            while self.occupied[word] != 0 {
+                let level = (word as u32 * 64 + self.occupied[word].trailing_zeros()) as u8;
+                if self.levels[usize::from(level)].front().is_some() {
+                    return Some(level);
+                }
+                self.occupied[word] &= self.occupied[word] - 1;
+            }
+        }
+        None
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, index: u32, records: &mut Records) {
+        let record = &mut records[index];
+        record.state |= ACTIVE;
+        let level = usize::from(record.priority);
+        self.levels[level].push(index, records);
+        self.occupied[level / 64] |= 1 << (level % 64);
+        self.active += 1;
+    }
+
+    /// Takes an active event out of its queue.
+    pub(crate) fn remove(&mut self, index: u32, records: &mut Records) {
+        let record = &mut records[index];
+        debug_assert!(record.is(ACTIVE));
+        record.state &= !ACTIVE;
+        self.levels[usize::from(record.priority)].remove(record.place);
+        self.active -= 1;
+    }
+
+    /// Takes the first event of a level.
+    #[inline]
+    pub(crate) fn pop(&mut self, level: u8) -> Option<u32> {
+        let queue = &mut self.levels[usize::from(level)];
+        let index = queue.front()?;
+        queue.advance();
+        self.active -= 1;
+        Some(index)
+    }
+
+    pub(crate) fn push_later(&mut self, index: u32, records: &mut Records) {
+        records[index].state |= LATER;
+        self.later.push(index, records);
+        self.waiting += 1;
+    }
+
+    pub(crate) fn remove_later(&mut self, index: u32, records: &mut Records) {
+        debug_assert!(records[index].is(LATER));
+        records[index].state &= !LATER;
+        self.later.remove(records[index].place);
+        self.waiting -= 1;
+    }
+
+    /// Makes all events for later active, in order (LOOP-1, step 5).
+    pub(crate) fn promote(&mut self, records: &mut Records) {
+        while let Some(index) = self.later.front() {
+            self.later.advance();
+            self.waiting -= 1;
+            records[index].state &= !LATER;
+            self.push(index, records);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::Spec;
+    use crate::event::Flags;
+
+    fn records(count: u32) -> Records {
+        let mut records = Records::default();
+        for _ in 0..count {
+            records.insert(Spec {
+                number: -1,
+                interest: Flags::NONE,
+                priority: 0,
+            });
+        }
+        records
+    }
+
+    fn drain(active: &mut Active, records: &mut Records) -> Vec<u32> {
+        let mut order = Vec::new();
+        while let Some(level) = active.most_urgent() {
+            let index = active.pop(level).unwrap();
+            records[index].state &= !ACTIVE;
+            order.push(index);
+        }
+        order
+    }
+
+    /// ACT-6, DEL-2: first in, first out, without those that were taken out.
+    #[test]
+    fn gaps_are_skipped() {
+        let mut records = records(5);
+        let mut active = Active::new();
+        for index in 0..5 {
+            active.push(index, &mut records);
+        }
+        for index in [0, 2, 4] {
+            active.remove(index, &mut records);
+        }
+        active.push(2, &mut records);
+        assert_eq!(drain(&mut active, &mut records), [1, 3, 2]);
+        assert_eq!(active.len(), 0);
+    }
+
+    /// ACT-8: a queue that is refilled for ever does not grow for ever, and places stay right.
+    #[test]
+    fn endless_pass_keeps_its_size() {
+        let mut records = records(3);
+        let mut active = Active::new();
+        for index in 0..3 {
+            active.push(index, &mut records);
+        }
+        for round in 0..100_000_u32 {
+            let index = active.pop(0).unwrap();
+            assert_eq!(index, round % 3);
+            records[index].state &= !ACTIVE;
+            active.push(index, &mut records);
+        }
+        assert!(active.levels[0].places.capacity() < 4 * CUT);
+        active.remove(1, &mut records);
+        assert_eq!(drain(&mut active, &mut records).len(), 2);
+    }
+
+    #[test]
+    fn most_urgent_level_first() {
+        let mut records = records(4);
+        let mut active = Active::new();
+        active.set_levels(255);
+        for (index, priority) in [(0, 254), (1, 64), (2, 63), (3, 200)] {
+            records[index].priority = priority;
+            active.push(index, &mut records);
+        }
+        assert_eq!(drain(&mut active, &mut records), [2, 1, 3, 0]);
+    }
+}

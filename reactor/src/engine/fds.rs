@@ -1,0 +1,103 @@
+//! The table of descriptors: who watches each one.
+//!
+//! Indexed by descriptor number. A descriptor belongs to events (any number of them, one backend registration with the union
+//! of what they want) or to one slot of the lane, never to both: events are level-triggered unless they ask otherwise, the
+//! lane is always edge-triggered, and one registration cannot be both.
+
+use std::io;
+use std::os::fd::RawFd;
+
+use super::record::NIL;
+use crate::flags::Interest;
+
+/// Numbers beyond this are refused rather than given a table. Linux opens none above `nr_open`, 2^20 unless raised.
+const LIMIT: RawFd = 1 << 22;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    Nobody,
+    /// Events, listed from `FdEntry::head`.
+    Events,
+    /// This slot of the lane.
+    Lane(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FdEntry {
+    pub(crate) owner: Owner,
+    /// The first event, newest first.
+    pub(crate) head: u32,
+    /// What the backend watches on behalf of the events.
+    pub(crate) registered: Interest,
+    /// Raised when the registration ends: a report with an older one is stale.
+    pub(crate) generation: u32,
+    /// How many of the events want each kind, and how many want edges.
+    pub(crate) readers: u32,
+    pub(crate) writers: u32,
+    pub(crate) closers: u32,
+    pub(crate) edges: u32,
+}
+
+impl FdEntry {
+    const EMPTY: FdEntry = FdEntry {
+        owner: Owner::Nobody,
+        head: NIL,
+        registered: Interest::NONE,
+        generation: 0,
+        readers: 0,
+        writers: 0,
+        closers: 0,
+        edges: 0,
+    };
+
+    /// What the events want together.
+    pub(crate) fn wanted(&self) -> Interest {
+        let mut wanted = Interest::NONE;
+        if self.readers > 0 {
+            wanted |= Interest::READ;
+        }
+        if self.writers > 0 {
+            wanted |= Interest::WRITE;
+        }
+        if self.closers > 0 {
+            wanted |= Interest::CLOSED;
+        }
+        if self.edges > 0 && !wanted.is_empty() {
+            wanted |= Interest::EDGE;
+        }
+        wanted
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct FdTable {
+    entries: Vec<FdEntry>,
+}
+
+impl FdTable {
+    #[inline]
+    pub(crate) fn get(&self, fd: RawFd) -> Option<&FdEntry> {
+        self.entries.get(usize::try_from(fd).ok()?)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, fd: RawFd) -> Option<&mut FdEntry> {
+        self.entries.get_mut(usize::try_from(fd).ok()?)
+    }
+
+    /// The entry of a descriptor, made if need be.
+    pub(crate) fn entry(&mut self, fd: RawFd) -> io::Result<&mut FdEntry> {
+        if !(0..LIMIT).contains(&fd) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("descriptor {fd} is out of range: pass one that the system returned"),
+            ));
+        }
+        let index = fd as usize;
+        if index >= self.entries.len() {
+            let length = (index + 1).next_power_of_two().max(32);
+            self.entries.resize(length, FdEntry::EMPTY);
+        }
+        Ok(&mut self.entries[index])
+    }
+}

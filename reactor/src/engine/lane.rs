@@ -1,0 +1,409 @@
+//! The fast lane: one slot per descriptor that futures wait for.
+//!
+//! A slot latches what the backend reported and holds one waker per direction (plus a list for the rare case of several
+//! `readable()` futures). A report takes the wakers straight to the engine's `woken` list: no callback box and no active queue
+//! are on the way.
+//!
+//! Invariants
+//! 1. With edges, a descriptor is registered once for IN and RDHUP; OUT joins, for good, when a write first has to wait.
+//!    Without edges, the interest is exactly the directions that somebody waits for: a reported one is taken out at once, so
+//!    that nothing spins.
+//! 2. `ready` starts full ("try"). A direction is cleared when an operation found nothing or less than it asked for, and set
+//!    by the next report. A latched hang-up or error is never cleared, so that data and FIN reported together cannot lose the
+//!    end of the stream.
+//! 3. A slot is known by its index and its key; keys are never used again. Whoever comes with another key comes too late.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::task::Waker;
+
+use super::fds::Owner;
+use super::{Engine, Kind, pack};
+use crate::flags::{Interest, Ready};
+use crate::lane::Direction;
+
+/// Reports that let a read go on: READ, CLOSED, HANGUP, INVALID.
+const READS: Ready = Ready::from_bits_truncate(1 | 4 | 8 | 16);
+/// Reports that let a write go on: WRITE, HANGUP, INVALID.
+const WRITES: Ready = Ready::from_bits_truncate(2 | 8 | 16);
+
+/// One `readable()` or `writable()` future that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: u64,
+    pub(crate) direction: Direction,
+    pub(crate) waker: Waker,
+}
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Unique for all time; 0 while the slot is free.
+    pub(crate) key: u64,
+    pub(crate) fd: RawFd,
+    /// What the backend watches.
+    interest: Interest,
+    ready: Ready,
+    read: Option<Waker>,
+    write: Option<Waker>,
+    /// Made when a second future waits; most slots never have one, hence the box.
+    #[allow(clippy::box_collection)]
+    more: Option<Box<Vec<Waiting>>>,
+}
+
+impl Slot {
+    /// May an operation in this direction be tried?
+    #[inline]
+    pub(crate) fn is_ready(&self, direction: Direction) -> bool {
+        self.ready.intersects(direction.reports())
+    }
+
+    /// Forgets that the direction was ready, unless a hang-up or an error is latched.
+    #[inline]
+    pub(crate) fn clear(&mut self, direction: Direction) {
+        self.ready = self.ready.without(direction.ready());
+    }
+
+    /// An operation in this direction may be tried after all.
+    #[inline]
+    pub(crate) fn set_ready(&mut self, direction: Direction) {
+        self.ready |= direction.ready();
+    }
+
+    /// Forgets that writing is possible, unless nobody would tell when it is again: until OUT is registered the next write has
+    /// to find out itself. Says whether it did.
+    pub(crate) fn clear_write(&mut self) -> bool {
+        let is_watched = self.interest.intersects(Interest::WRITE);
+        if is_watched {
+            self.clear(Direction::Write);
+        }
+        is_watched
+    }
+
+    fn take_wakers(&mut self, woken: &mut Vec<Waker>) {
+        woken.extend(self.read.take());
+        woken.extend(self.write.take());
+        if let Some(more) = self.more.take() {
+            woken.extend(more.into_iter().map(|waiting| waiting.waker));
+        }
+    }
+}
+
+impl Direction {
+    #[inline]
+    fn reports(self) -> Ready {
+        match self {
+            Direction::Read => READS,
+            Direction::Write => WRITES,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn ready(self) -> Ready {
+        match self {
+            Direction::Read => Ready::READ,
+            Direction::Write => Ready::WRITE,
+        }
+    }
+
+    /// What `poll(2)` is asked for.
+    pub(crate) fn asked(self) -> Interest {
+        match self {
+            Direction::Read => Interest::READ,
+            Direction::Write => Interest::WRITE,
+        }
+    }
+
+    fn interest(self) -> Interest {
+        match self {
+            Direction::Read => Interest::READ | Interest::CLOSED,
+            Direction::Write => Interest::WRITE,
+        }
+    }
+}
+
+/// The slots.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// The next key: the base's number above, a count below.
+    next_key: u64,
+    /// Why the backend refused to watch, until the poll that asked takes it.
+    pub(crate) refusal: Option<io::Error>,
+}
+
+impl Lane {
+    pub(crate) fn new(id: u32) -> Lane {
+        Lane {
+            slots: Vec::new(),
+            free: Vec::new(),
+            next_key: u64::from(id) << 40 | 1,
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn key(&mut self) -> u64 {
+        let key = self.next_key;
+        self.next_key += 1;
+        key
+    }
+
+    /// The slot of this index if it still belongs to the key.
+    #[inline]
+    pub(crate) fn slot(&mut self, index: u32, key: u64) -> Option<&mut Slot> {
+        self.slots
+            .get_mut(index as usize)
+            .filter(|slot| slot.key == key)
+    }
+
+    pub(crate) fn take_all_wakers(&mut self, woken: &mut Vec<Waker>) {
+        for slot in &mut self.slots {
+            slot.take_wakers(woken);
+        }
+    }
+
+    /// How many slots are in use.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+impl Engine {
+    /// Gives a descriptor a slot and registers it. `key`: of a source that moves here, else a new one is made.
+    ///
+    /// `AlreadyExists` if the descriptor has a slot or an event already.
+    pub(crate) fn lane_insert(&mut self, fd: RawFd, key: Option<u64>) -> io::Result<(u32, u64)> {
+        if self.fds.entry(fd)?.owner != Owner::Nobody {
+            // What was posted before the number was used again has to be known first.
+            self.read_mail();
+        }
+        let known = self.fds.entry(fd)?.owner;
+        let is_taken = match known {
+            Owner::Nobody => false,
+            Owner::Events => true,
+            // With edges the kernel knows better than we do: if it accepts the descriptor, our entry is of a closed one.
+            Owner::Lane(_) => !self.edges,
+        };
+        if is_taken {
+            return Err(taken(fd));
+        }
+        let key = key.unwrap_or_else(|| self.lane.key());
+        let index = match self.lane.free.pop() {
+            Some(index) => index,
+            None => u32::try_from(self.lane.slots.len())
+                .expect("four thousand million slots do not fit into memory"),
+        };
+        let interest = if self.edges {
+            Interest::READ | Interest::CLOSED | Interest::EDGE
+        } else {
+            Interest::NONE
+        };
+        if self.edges {
+            if let Err(error) =
+                self.backend
+                    .change(fd, pack(Kind::Lane, key, index), Interest::NONE, interest)
+            {
+                if (index as usize) < self.lane.slots.len() {
+                    self.lane.free.push(index);
+                }
+                return Err(if error.kind() == io::ErrorKind::AlreadyExists {
+                    taken(fd)
+                } else {
+                    error
+                });
+            }
+        }
+        let slot = Slot {
+            key,
+            fd,
+            interest,
+            ready: Ready::READ | Ready::WRITE,
+            read: None,
+            write: None,
+            more: None,
+        };
+        match self.lane.slots.get_mut(index as usize) {
+            Some(free) => *free = slot,
+            None => self.lane.slots.push(slot),
+        }
+        let entry = self.fds.entry(fd)?;
+        entry.owner = Owner::Lane(index);
+        Ok((index, key))
+    }
+
+    /// Has the backend watch a direction that somebody is about to wait for. If it refuses, the reason is kept and the
+    /// answer is false.
+    #[inline]
+    fn lane_watch(&mut self, index: u32, direction: Direction) -> bool {
+        let watched = self.lane.slots[index as usize].interest;
+        watched.contains(direction.interest()) || self.lane_extend(index, direction)
+    }
+
+    #[cold]
+    fn lane_extend(&mut self, index: u32, direction: Direction) -> bool {
+        let slot = &mut self.lane.slots[index as usize];
+        let wanted = slot.interest | direction.interest();
+        match self.backend.change(
+            slot.fd,
+            pack(Kind::Lane, slot.key, index),
+            slot.interest,
+            wanted,
+        ) {
+            Ok(()) => {
+                slot.interest = wanted;
+                true
+            }
+            Err(error) => {
+                self.lane.refusal = Some(error);
+                false
+            }
+        }
+    }
+
+    /// Parks a waker in the direction's one place. A different one that was there is woken by the next turn.
+    #[inline]
+    pub(crate) fn lane_park(&mut self, index: u32, direction: Direction, waker: &Waker) -> bool {
+        if !self.lane_watch(index, direction) {
+            return false;
+        }
+        let slot = &mut self.lane.slots[index as usize];
+        let place = match direction {
+            Direction::Read => &mut slot.read,
+            Direction::Write => &mut slot.write,
+        };
+        match place {
+            None => *place = Some(waker.clone()),
+            Some(parked) if parked.will_wake(waker) => {}
+            Some(parked) => {
+                let replaced = std::mem::replace(parked, waker.clone());
+                self.woken.push(replaced);
+            }
+        }
+        true
+    }
+
+    /// Adds one of any number of waiters, or renews its waker.
+    pub(crate) fn lane_wait(&mut self, index: u32, waiting: Waiting) -> bool {
+        if !self.lane_watch(index, waiting.direction) {
+            return false;
+        }
+        let more = self.lane.slots[index as usize].more.get_or_insert_default();
+        match more.iter_mut().find(|other| other.id == waiting.id) {
+            Some(same) => self
+                .discarded
+                .push(std::mem::replace(&mut same.waker, waiting.waker)),
+            None => more.push(waiting),
+        }
+        true
+    }
+
+    /// Does this waiter still wait here?
+    pub(crate) fn lane_cancel(&mut self, index: u32, id: u64) -> Option<Waker> {
+        let slot = &mut self.lane.slots[index as usize];
+        let more = slot.more.as_mut()?;
+        let at = more.iter().position(|waiting| waiting.id == id)?;
+        Some(more.swap_remove(at).waker)
+    }
+
+    /// Ends a registration. The wakers in it are discarded, or woken so that they find the source's new home.
+    /// `deleted`: the backend has been told already.
+    pub(crate) fn lane_remove(&mut self, index: u32, wake: bool, deleted: bool) {
+        let slot = &mut self.lane.slots[index as usize];
+        let (fd, interest) = (slot.fd, slot.interest);
+        let token = pack(Kind::Lane, slot.key, index);
+        slot.take_wakers(if wake {
+            &mut self.woken
+        } else {
+            &mut self.discarded
+        });
+        slot.key = 0;
+        slot.interest = Interest::NONE;
+        self.lane.free.push(index);
+        // The number may belong to another registration by now: then the backend holds nothing of ours.
+        if let Some(entry) = self.fds.get_mut(fd) {
+            if entry.owner == Owner::Lane(index) {
+                entry.owner = Owner::Nobody;
+                if !deleted && !interest.is_empty() {
+                    // Refused only if the descriptor is closed, and then nothing is left to delete.
+                    let _ = self.backend.change(fd, token, interest, Interest::NONE);
+                }
+            }
+        }
+    }
+
+    /// Delivers a backend's report: latches it and takes the wakers of the reported directions.
+    #[inline]
+    pub(crate) fn report_lane(&mut self, generation: u64, index: u32, ready: Ready) {
+        let Some(slot) = self.lane.slots.get_mut(index as usize) else {
+            return;
+        };
+        if slot.key == 0 || slot.key & super::GENERATION != generation {
+            return;
+        }
+        slot.ready |= ready;
+        if ready.intersects(READS) {
+            if let Some(waker) = slot.read.take() {
+                self.woken.push(waker);
+            }
+        }
+        if ready.intersects(WRITES) {
+            if let Some(waker) = slot.write.take() {
+                self.woken.push(waker);
+            }
+        }
+        if slot.more.is_some() {
+            self.report_waiting(index, ready);
+        }
+        if !self.edges {
+            self.lane_disarm(index, ready);
+        }
+    }
+
+    /// Takes the wakers of those further waiters whose direction was reported, in the order they came.
+    fn report_waiting(&mut self, index: u32, ready: Ready) {
+        let slot = &mut self.lane.slots[index as usize];
+        let Some(more) = slot.more.take() else { return };
+        let (due, rest): (Vec<_>, Vec<_>) = more
+            .into_iter()
+            .partition(|waiting| ready.intersects(waiting.direction.reports()));
+        self.woken
+            .extend(due.into_iter().map(|waiting| waiting.waker));
+        if !rest.is_empty() {
+            slot.more = Some(Box::new(rest));
+        }
+    }
+
+    /// Without edges, takes what was reported out of the interest until somebody waits for it again.
+    fn lane_disarm(&mut self, index: u32, ready: Ready) {
+        let slot = &mut self.lane.slots[index as usize];
+        let mut rest = slot.interest;
+        if ready.intersects(READS) {
+            rest = rest.without(Direction::Read.interest());
+        }
+        if ready.intersects(WRITES) {
+            rest = rest.without(Direction::Write.interest());
+        }
+        if ready.intersects(Ready::INVALID) {
+            // The backend has dropped the descriptor itself.
+            slot.interest = Interest::NONE;
+        } else if rest != slot.interest {
+            // These backends keep a table and cannot refuse to forget.
+            let _ = self.backend.change(
+                slot.fd,
+                pack(Kind::Lane, slot.key, index),
+                slot.interest,
+                rest,
+            );
+            slot.interest = rest;
+        }
+    }
+}
+
+fn taken(fd: RawFd) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!(
+            "descriptor {fd} is already registered with this base: share the one source, or duplicate the descriptor"
+        ),
+    )
+}

@@ -1,0 +1,254 @@
+//! The engine of a base: tokens in, active entries out.
+//!
+//! ```text
+//! add, del, activate ──▶ records ──▶ fd table ──▶ backend          (events.rs, fds.rs)
+//!                           │  └────▶ deadlines                     (deadlines/)
+//! wait ──▶ reports ─────────┴──▶ active queues ──▶ next()           (wait.rs, active.rs, pass.rs)
+//!              └──▶ lane slots ──▶ woken wakers                     (lane.rs, alarms.rs)
+//! ```
+//!
+//! Invariants
+//! 1. The engine holds no closure, no `Rc` and no thread-local, and calls no foreign code: wakers that are due, and wakers
+//!    that are no longer needed, are handed out to be woken or dropped once nothing is borrowed. (Cloning a waker is the one
+//!    exception; a waker whose clone enters the reactor is treated as one from away.)
+//! 2. Whoever holds the engine runs it; it may be built on one thread and run on another.
+//! 3. An idle event owns nothing here; a record whose state is idle is released.
+//! 4. What the backend watches for a descriptor is what `FdEntry::registered` (events) or `Slot::interest` (lane) says.
+
+pub(crate) mod active;
+pub(crate) mod alarms;
+pub(crate) mod deadlines;
+pub(crate) mod events;
+pub(crate) mod fds;
+pub(crate) mod lane;
+pub(crate) mod pass;
+pub(crate) mod record;
+pub(crate) mod signals;
+pub(crate) mod wait;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::task::Waker;
+
+use self::active::Active;
+use self::alarms::Alarms;
+use self::deadlines::Deadlines;
+use self::fds::FdTable;
+use self::lane::Lane;
+use self::pass::Pass;
+use self::record::Records;
+use self::signals::Signals;
+use crate::backend::{self, Backend, Method, Report};
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
+use crate::flags::Interest;
+use crate::shared::Shared;
+
+/// What a number given to the backend stands for. Two bits of kind, 30 of generation, 32 of index.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// The notifier of [`Shared`].
+    Bell = 0,
+    /// A descriptor watched by events; the index is its number.
+    Fd = 1,
+    /// A slot of the lane.
+    Lane = 2,
+    /// The signal receiver.
+    Signal = 3,
+}
+
+pub(crate) const GENERATION: u64 = (1 << 30) - 1;
+
+#[inline]
+pub(crate) fn pack(kind: Kind, generation: u64, index: u32) -> u64 {
+    (kind as u64) << 62 | (generation & GENERATION) << 32 | u64::from(index)
+}
+
+#[inline]
+pub(crate) fn unpack(token: u64) -> (Kind, u64, u32) {
+    let kind = match token >> 62 {
+        0 => Kind::Bell,
+        1 => Kind::Fd,
+        2 => Kind::Lane,
+        _ => Kind::Signal,
+    };
+    (kind, token >> 32 & GENERATION, token as u32)
+}
+
+/// Counts of one kind of thing and the most there ever were (INT-5 to INT-7).
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Count {
+    pub(crate) now: usize,
+    /// The most there were before some decrease; there may be more now.
+    most: usize,
+}
+
+impl Count {
+    #[inline]
+    pub(crate) fn up(&mut self) {
+        self.now += 1;
+    }
+
+    #[inline]
+    pub(crate) fn down(&mut self) {
+        self.most = self.most.max(self.now);
+        self.now -= 1;
+    }
+
+    /// The most there ever were since this was last asked with `clear`.
+    pub(crate) fn most(&mut self, clear: bool) -> usize {
+        let most = self.most.max(self.now);
+        // INT-7: clearing sets the stored maximum to 0; what there is now counts again from the next change on.
+        self.most = if clear { 0 } else { most };
+        most
+    }
+}
+
+/// The engine.
+pub(crate) struct Engine {
+    /// The base's number, the same as its [`Shared`]'s. First, since each operation of the lane compares it.
+    pub(crate) id: u32,
+    pub(crate) lane: Lane,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) backend: Box<dyn Backend>,
+    /// Does the backend report edges?
+    pub(crate) edges: bool,
+    /// May a short transfer clear a stream's latch (`Config::trust_short`)?
+    pub(crate) trust_short: bool,
+    pub(crate) records: Records,
+    pub(crate) active: Active,
+    pub(crate) fds: FdTable,
+    pub(crate) signals: Option<Signals>,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) alarms: Alarms,
+    pub(crate) clock: Clock,
+    /// The time of the last wait's end, while the loop holds it (TIME-4).
+    pub(crate) cached: Option<u64>,
+    /// Is time cached at all (TIME-7)?
+    pub(crate) caching: bool,
+    /// Memberships of user events in the inserted, timed and active-or-later sets.
+    pub(crate) added: Count,
+    /// Active and later entries.
+    pub(crate) queued: Count,
+    /// References that keep the loop alive without an event.
+    pub(crate) virtuals: Count,
+    pub(crate) pass: Pass,
+    pub(crate) limits: Limits,
+    /// The loop shall end when the current pass is done, or after the current callback; a new iteration shall begin.
+    pub(crate) exit: bool,
+    pub(crate) stop: bool,
+    pub(crate) again: bool,
+    /// A signal arrived in the current wait.
+    pub(crate) signalled: bool,
+    /// Mail has arrived: the driver looks for posted closures.
+    pub(crate) mail: bool,
+    /// Deferred entries that became active directly in this iteration (ACT-20).
+    pub(crate) deferred: u32,
+    /// The batch of the current wait; kept for its capacity.
+    reports: Vec<Report>,
+    /// Wakers that are due. The driver takes them once the engine is not borrowed.
+    pub(crate) woken: Vec<Waker>,
+    /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
+    pub(crate) discarded: Vec<Waker>,
+}
+
+impl Engine {
+    /// Opens a backend and registers the notifier of `shared` with it.
+    pub(crate) fn new(
+        config: &Config,
+        make: impl FnOnce(&dyn Backend) -> io::Result<Arc<Shared>>,
+    ) -> io::Result<Engine> {
+        let mut backend = open(config)?;
+        let shared = make(backend.as_ref())?;
+        let edges = backend.has_edges();
+        let interest = if edges {
+            Interest::READ | Interest::EDGE
+        } else {
+            Interest::READ
+        };
+        backend.change(
+            shared.bell.as_fd().as_raw_fd(),
+            pack(Kind::Bell, 0, 0),
+            Interest::NONE,
+            interest,
+        )?;
+        Ok(Engine {
+            id: shared.id,
+            lane: Lane::new(shared.id),
+            shared,
+            backend,
+            edges,
+            trust_short: config.trusts_short(),
+            records: Records::default(),
+            active: Active::new(),
+            fds: FdTable::default(),
+            signals: None,
+            deadlines: Deadlines::new(),
+            alarms: Alarms::default(),
+            clock: config.the_clock(),
+            cached: None,
+            caching: config.caches_time(),
+            added: Count::default(),
+            queued: Count::default(),
+            virtuals: Count::default(),
+            pass: Pass::default(),
+            limits: config.limits(),
+            exit: false,
+            stop: false,
+            again: false,
+            signalled: false,
+            mail: false,
+            deferred: 0,
+            reports: Vec::new(),
+            woken: Vec::new(),
+            discarded: Vec::new(),
+        })
+    }
+
+    /// The time that deadlines are computed from: the cached time if one is held (TIME-5).
+    #[inline]
+    pub(crate) fn now(&self) -> u64 {
+        match self.cached {
+            Some(now) => now,
+            None => self.clock.now(),
+        }
+    }
+
+    /// Is anything pending or active that keeps the loop alive (LOOP-4)?
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.added.now == 0 && self.virtuals.now == 0
+    }
+
+    /// All wakers that are parked in the lane, for a base that goes away.
+    pub(crate) fn take_all_wakers(&mut self) -> Vec<Waker> {
+        let mut all = std::mem::take(&mut self.woken);
+        all.append(&mut self.discarded);
+        self.lane.take_all_wakers(&mut all);
+        self.alarms.take_all_wakers(&mut all);
+        all
+    }
+}
+
+/// The first method that the configuration allows and the system has (BASE-1).
+fn open(config: &Config) -> io::Result<Box<dyn Backend>> {
+    let mut last = None;
+    for &method in Method::supported() {
+        if !config.allows(method) {
+            continue;
+        }
+        match backend::open(method) {
+            Ok(backend) => return Ok(backend),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::Unsupported,
+            "no backend qualifies: avoid fewer methods or require fewer features (`Config`, `EVENT_NO*`, `LEVENT_BACKEND`)",
+        )
+    }))
+}

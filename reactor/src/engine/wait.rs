@@ -1,0 +1,197 @@
+//! The wait and what follows from it: reports, mail, expired deadlines, signals.
+
+use std::io;
+use std::mem;
+use std::time::Duration;
+
+use super::events::ALARM;
+use super::record::{ACTIVE, INSERTED, LATER};
+use super::{Engine, Kind, unpack};
+use crate::event::Flags;
+use crate::shared::Message;
+
+/// How long the backend may wait: not at all, for nanoseconds, or without limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sleep {
+    No,
+    For(u64),
+    Forever,
+}
+
+impl Engine {
+    /// Chooses the wait (LOOP-1, step 3): none if there is anything to do, else until the earliest deadline. The clock is read
+    /// afresh, so that callbacks that took long do not make the wait too long (better than TIME-6).
+    pub(crate) fn choose_wait(&mut self, most: Sleep) -> Sleep {
+        if most == Sleep::No
+            || self.active.len() + self.active.later_len() > 0
+            || !self.woken.is_empty()
+        {
+            return Sleep::No;
+        }
+        let Some(earliest) = self.deadlines.earliest() else {
+            return most;
+        };
+        let left = earliest.saturating_sub(self.clock.now());
+        match most {
+            _ if left == 0 || self.clock.is_manual() => Sleep::No,
+            Sleep::For(most) => Sleep::For(left.min(most)),
+            _ => Sleep::For(left),
+        }
+    }
+
+    /// Waits in the backend and takes in what it reports (LOOP-1, steps 7 to 9).
+    pub(crate) fn wait(&mut self, sleep: Sleep) -> io::Result<()> {
+        self.cached = None;
+        // Law 1: a message posted before this point makes the wait not happen; one posted after it rings the bell.
+        let asleep = sleep != Sleep::No && self.shared.doze.begin();
+        let wait = match sleep {
+            Sleep::Forever if asleep => None,
+            Sleep::For(wait) if asleep => Some(Duration::from_nanos(wait)),
+            _ => Some(Duration::ZERO),
+        };
+        let mut reports = mem::take(&mut self.reports);
+        let result = self.backend.wait(wait, &mut reports);
+        let notified = self.shared.doze.end();
+        for report in reports.drain(..) {
+            let (kind, generation, index) = unpack(report.token);
+            match kind {
+                Kind::Lane => self.report_lane(generation, index, report.ready),
+                Kind::Fd => self.report_fd(generation, index as i32, report.ready),
+                Kind::Bell => {
+                    // With edges nobody ever reads the counter; without them it would stay ready (THR-10).
+                    if !self.edges {
+                        self.shared.bell.drain();
+                    }
+                }
+                Kind::Signal => self.signalled = true,
+            }
+        }
+        self.reports = reports;
+        if notified {
+            self.read_mail();
+        }
+        // Nobody asks for the time of an iteration in which only futures are woken: they have clocks of their own.
+        if self.caching && (self.active.len() > 0 || !self.deadlines.is_empty() || self.signalled) {
+            self.cached = Some(self.clock.now());
+        }
+        result
+    }
+
+    /// Handles what other threads have posted to the engine. Closures stay in the mailbox: they are the driver's.
+    pub(crate) fn read_mail(&mut self) {
+        self.mail = true;
+        let messages = self.shared.take_messages();
+        for message in messages {
+            match message {
+                Message::Arm {
+                    fd,
+                    key,
+                    direction,
+                    waiter,
+                    waker,
+                } => self.arm_from_away(fd, key, direction, waiter, waker),
+                Message::Cancel { fd, key, waiter } => {
+                    if let Some(index) = self.lane_find(fd, key) {
+                        let waker = self.lane_cancel(index, waiter);
+                        self.discarded.extend(waker);
+                    }
+                }
+                Message::Forget {
+                    index,
+                    fd,
+                    key,
+                    deleted,
+                } => {
+                    let index = if self.lane.slot(index, key).is_some() {
+                        Some(index)
+                    } else {
+                        self.lane_find(fd, key)
+                    };
+                    if let Some(index) = index {
+                        self.lane_remove(index, true, deleted);
+                    }
+                }
+                Message::Alarm {
+                    key,
+                    deadline,
+                    waker,
+                } => {
+                    let deadline = self.clock.at(deadline);
+                    self.alarm_posted(key, deadline, waker);
+                }
+                Message::AlarmReset {
+                    index,
+                    key,
+                    deadline,
+                } => {
+                    let deadline = self.clock.at(deadline);
+                    self.alarm_reset(index, key, deadline);
+                }
+                Message::AlarmForget { index, key } => {
+                    let waker = self.alarm_remove(index, key);
+                    self.discarded.extend(waker);
+                }
+                Message::Break => self.halt(),
+                Message::Continue => self.restart(),
+            }
+        }
+    }
+
+    /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,
+    /// which queue behind what is already active (LOOP-16).
+    pub(crate) fn expire(&mut self) {
+        if !self.deadlines.is_empty() {
+            let now = self.now();
+            while let Some((deadline, owner)) = self.deadlines.pop_due(now) {
+                if owner & ALARM != 0 {
+                    self.alarm_fire(owner as u32);
+                } else {
+                    self.expire_event(owner as u32, deadline);
+                }
+            }
+        }
+        if mem::take(&mut self.signalled) {
+            let arrived: Option<Vec<(i32, u32)>> = self
+                .signals
+                .as_ref()
+                .map(|signals| signals.collect().collect());
+            for (signal, count) in arrived.into_iter().flatten() {
+                self.activate_signal(signal, count);
+            }
+        }
+    }
+
+    /// An event's deadline has passed; its node is gone already (PER-6, PER-7, PER-9, PER-13).
+    fn expire_event(&mut self, index: u32, deadline: u64) {
+        self.added.down();
+        let record = &mut self.records[index];
+        record.deadline = None;
+        record.expired = deadline;
+        let rearms = record.is_persistent() && record.interval > 0 && !record.is_signal();
+        if !rearms && !record.is(ACTIVE | LATER) && record.is(INSERTED) {
+            // Refused only for a descriptor that is closed; the event is over either way.
+            let _ = self.remove(index);
+        }
+        self.activate(index, Flags::TIMEOUT, 1);
+    }
+
+    /// Makes the next iteration's entries active and starts its budget of deferred ones (LOOP-1, step 5).
+    #[inline]
+    pub(crate) fn promote(&mut self) {
+        self.deferred = 0;
+        if self.active.later_len() > 0 {
+            self.deferred = u32::try_from(self.active.later_len()).unwrap_or(u32::MAX);
+            self.active.promote(&mut self.records);
+        }
+    }
+}
+
+impl Engine {
+    /// Takes back the emptied list of wakers, for its capacity.
+    #[inline]
+    pub(crate) fn keep_woken(&mut self, empty: Vec<std::task::Waker>) {
+        if self.woken.is_empty() {
+            self.woken = empty;
+        }
+    }
+}

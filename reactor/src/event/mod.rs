@@ -1,0 +1,667 @@
+//! Events: a condition, a callback, and the life cycle in between.
+//!
+//! ```text
+//! Event (handle) ──▶ Inner: number, interest, priority, callback
+//!                      └── token, while pending or active: the engine's record
+//! ```
+//!
+//! Invariants
+//! 1. `token` is set exactly while the engine has a record of the event, and then the base has a handle of it too: a pending
+//!    event that was detached lives on. `handles` counts them all; the user's last is gone when one is left.
+//! 2. The callback is taken out of the `Inner` while it runs: it may drop the event, delete it, add it again.
+
+mod flags;
+mod remote;
+
+pub use flags::Flags;
+pub use remote::RemoteEvent;
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, SystemTime};
+
+use crate::base::{Base, CommonTimeout, Local};
+use crate::engine::events::Timeout;
+use crate::engine::record::{ACTIVE, FINALIZING, INSERTED, LATER, Spec, Token};
+
+/// A condition and the callback that runs when it holds: libevent's `struct event`.
+///
+/// An event is *idle* until it is added or activated. Added, it is *pending*: it waits for its descriptor or signal, for its
+/// deadline, or for both. When something happens it becomes *active*, and its callback runs in the loop. Unless it is
+/// [persistent](Flags::PERSIST) it is idle again when the callback starts.
+///
+/// A handle: clones name the same event. When the last one is dropped the event is deleted and its source with it, unless it
+/// was [detached](Event::detach).
+///
+/// The callback receives the source, what happened, and the event. It may do anything: add, delete or drop events, its own
+/// included.
+///
+/// # Example
+///
+/// ```
+/// use levent_reactor::{Base, Event, Flags};
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let (here, mut there) = UnixStream::pair()?;
+/// here.set_nonblocking(true)?;
+/// let event = Event::new(&base, here, Flags::READ, |mut stream: &UnixStream, what, _| {
+///     assert_eq!(what, Flags::READ);
+///     let mut byte = [0];
+///     assert_eq!(stream.read(&mut byte).unwrap(), 1);
+/// })?;
+/// event.add()?;
+/// there.write_all(b"x")?;
+/// base.dispatch()?;
+/// # Ok(()) }
+/// ```
+pub struct Event {
+    pub(crate) inner: Rc<Inner>,
+}
+
+/// The event itself.
+pub(crate) struct Inner {
+    base: RefCell<Weak<Local>>,
+    number: Cell<RawFd>,
+    interest: Cell<Flags>,
+    priority: Cell<u8>,
+    token: Cell<Option<Token>>,
+    handler: Cell<Option<Box<dyn Handler>>>,
+    finalizer: Cell<Option<Finalizer>>,
+    /// A finalizer has been asked for, or has run: the event is of no use any more (FIN-9).
+    finalized: Cell<bool>,
+    /// Calls of a signal event's callback that are still to come.
+    pub(crate) repeat: Cell<u32>,
+    handles: Cell<usize>,
+    detached: Cell<bool>,
+    /// Its number among those that other threads have handles of; 0 for none.
+    remote: Cell<u64>,
+}
+
+type Finalizer = Box<dyn FnOnce(&Event)>;
+
+trait Handler {
+    fn call(&mut self, event: &Event, what: Flags);
+}
+
+impl<F: FnMut(&Event, Flags)> Handler for F {
+    #[inline]
+    fn call(&mut self, event: &Event, what: Flags) {
+        self(event, what);
+    }
+}
+
+/// A callback with the source that it gets.
+struct WithSource<S, F> {
+    callback: F,
+    source: S,
+}
+
+impl<S, F: FnMut(&S, Flags, &Event)> Handler for WithSource<S, F> {
+    #[inline]
+    fn call(&mut self, event: &Event, what: Flags) {
+        (self.callback)(&self.source, what, event);
+    }
+}
+
+impl Event {
+    /// Makes an event for a descriptor. The event owns the source: give it an `OwnedFd` or a socket, or an `Rc` of one to share
+    /// it between events.
+    ///
+    /// The descriptor should be non-blocking. Whether it can be watched is found out when the event is added (EV-5).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if `interest` has `SIGNAL` (FLG-2).
+    pub fn new<S: AsFd + 'static>(
+        base: &Base,
+        source: S,
+        interest: Flags,
+        callback: impl FnMut(&S, Flags, &Event) + 'static,
+    ) -> io::Result<Event> {
+        if interest.contains(Flags::SIGNAL) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "SIGNAL does not go with a descriptor: make an `Event::signal` beside it",
+            ));
+        }
+        let number = source.as_fd().as_raw_fd();
+        Ok(Event::make(
+            base,
+            number,
+            interest,
+            Box::new(WithSource { callback, source }),
+        ))
+    }
+
+    /// Makes a timer: it waits for its deadline only.
+    pub fn timer(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
+        Event::make(base, -1, Flags::NONE, Box::new(callback))
+    }
+
+    /// Makes a timer that rings again and again, each time one interval after the last deadline, without drift and without
+    /// making up for missed ones (PER-2, PER-4). The interval is what it is added with.
+    pub fn interval(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
+        Event::make(base, -1, Flags::PERSIST, Box::new(callback))
+    }
+
+    /// Makes an event for a signal, persistent. The callback runs in the loop, once per occurrence (SIG-5); the event is in
+    /// [`number`](Event::number).
+    pub fn signal(
+        base: &Base,
+        signal: i32,
+        callback: impl FnMut(&Event, Flags) + 'static,
+    ) -> Event {
+        Event::make(
+            base,
+            signal,
+            Flags::SIGNAL | Flags::PERSIST,
+            Box::new(callback),
+        )
+    }
+
+    /// Makes an event for a signal that is removed, and the old disposition restored, before its callback runs (FLG-11).
+    pub fn signal_once(
+        base: &Base,
+        signal: i32,
+        callback: impl FnMut(&Event, Flags) + 'static,
+    ) -> Event {
+        Event::make(base, signal, Flags::SIGNAL, Box::new(callback))
+    }
+
+    /// Makes an event that only [`activate`](Event::activate) runs (EV-13).
+    pub fn user(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
+        Event::make(base, -1, Flags::NONE, Box::new(callback))
+    }
+
+    /// Makes an event from a bare number; `sys` has the public, unsafe way to it.
+    pub(crate) fn from_number(
+        base: &Base,
+        number: RawFd,
+        interest: Flags,
+        callback: impl FnMut(&Event, Flags) + 'static,
+    ) -> io::Result<Event> {
+        if interest.contains(Flags::SIGNAL) && interest.intersects(Flags::DESCRIPTOR) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "an event waits for a signal or for a descriptor: make two of them",
+            ));
+        }
+        Ok(Event::make(base, number, interest, Box::new(callback)))
+    }
+
+    fn make(base: &Base, number: RawFd, interest: Flags, handler: Box<dyn Handler>) -> Event {
+        let priority = (base.priorities() / 2) as u8;
+        Event {
+            inner: Rc::new(Inner {
+                base: RefCell::new(Rc::downgrade(&base.local)),
+                number: Cell::new(number),
+                interest: Cell::new(interest),
+                priority: Cell::new(priority),
+                token: Cell::new(None),
+                handler: Cell::new(Some(handler)),
+                finalizer: Cell::new(None),
+                finalized: Cell::new(false),
+                repeat: Cell::new(0),
+                handles: Cell::new(1),
+                detached: Cell::new(false),
+                remote: Cell::new(0),
+            }),
+        }
+    }
+
+    /// One more handle of an event.
+    #[inline]
+    pub(crate) fn of(inner: Rc<Inner>) -> Event {
+        inner.handles.set(inner.handles.get() + 1);
+        Event { inner }
+    }
+
+    /// The event's base, unless it has ended.
+    #[must_use]
+    pub fn base(&self) -> Option<Base> {
+        self.inner
+            .base
+            .borrow()
+            .upgrade()
+            .map(|local| Base { local })
+    }
+
+    fn living_base(&self) -> io::Result<Base> {
+        self.base().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::NotConnected,
+                "the event's base has ended: keep the base alive, or make a new event",
+            )
+        })
+    }
+
+    /// The descriptor or signal number; -1 for a timer.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        self.inner.number.get()
+    }
+
+    /// The flags that the event was made with.
+    #[must_use]
+    pub fn interest(&self) -> Flags {
+        self.inner.interest.get()
+    }
+
+    /// The priority level; 0 is the most urgent.
+    #[must_use]
+    pub fn priority(&self) -> u8 {
+        self.inner.priority.get()
+    }
+
+    /// Sets the priority level, from the next activation on.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the base has no such level, `ResourceBusy` while the event is active (ACT-16).
+    pub fn set_priority(&self, priority: u8) -> io::Result<()> {
+        let base = self.living_base()?;
+        let levels = base.priorities();
+        if usize::from(priority) >= levels {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "priority {priority} of {levels} levels: call `Base::set_priorities` first"
+                ),
+            ));
+        }
+        if let Some(token) = self.inner.token.get() {
+            let is_active = base.with(|engine| {
+                let Some(index) = engine.records.find(token) else {
+                    return false;
+                };
+                if engine.records[index].is(ACTIVE) {
+                    return true;
+                }
+                engine.records[index].priority = priority;
+                false
+            });
+            if is_active {
+                return Err(io::Error::new(
+                    io::ErrorKind::ResourceBusy,
+                    "the event is active: set its priority before",
+                ));
+            }
+        }
+        self.inner.priority.set(priority);
+        Ok(())
+    }
+
+    /// Makes the event pending, without a deadline; one that it has stays (ADD-5). A timer is not added by this (ADD-2).
+    ///
+    /// # Errors
+    ///
+    /// What the backend says of the descriptor: `PermissionDenied` for a regular file on epoll, an error for a closed one, and
+    /// for a number it cannot take. `AlreadyExists` if the descriptor is watched with the other trigger mode (FLG-9) or by an
+    /// async source. `InvalidInput` for a signal that cannot be caught, and for an event that has been finalized. On error
+    /// nothing has changed (ADD-8).
+    pub fn add(&self) -> io::Result<()> {
+        self.add_with(None)
+    }
+
+    /// Makes the event pending with a deadline, replacing one that it has (ADD-6). For a persistent event `timeout` is the
+    /// interval, too (ADD-7). Zero expires in the next iteration (ADD-4), [`Duration::MAX`] never.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Event::add).
+    pub fn add_after(&self, timeout: Duration) -> io::Result<()> {
+        self.add_with(Some(Timeout::Plain(timeout)))
+    }
+
+    /// As [`add_after`](Event::add_after) with a duration that many events share.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if the token is of another base (CT-10); else as [`add`](Event::add).
+    pub fn add_common(&self, timeout: CommonTimeout) -> io::Result<()> {
+        if self.living_base()?.shared().id != timeout.base {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the common timeout is of another base: register it with this one",
+            ));
+        }
+        self.add_with(Some(Timeout::Common(timeout.queue)))
+    }
+
+    fn add_with(&self, timeout: Option<Timeout>) -> io::Result<()> {
+        let base = self.living_base()?;
+        let inner = &self.inner;
+        if inner.finalized.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the event has been finalized: make a new one",
+            ));
+        }
+        if let Some(token) = inner.token.get() {
+            return base.with(|engine| engine.add(token, timeout));
+        }
+        if timeout.is_none() && !inner.interest.get().intersects(Flags::SOURCE) {
+            return Ok(());
+        }
+        let spec = inner.spec();
+        let token = base.with(|engine| {
+            let token = engine.register(spec);
+            match engine.add(token, timeout) {
+                Ok(()) => Ok(token),
+                Err(error) => {
+                    engine.release_if_idle(token);
+                    Err(error)
+                }
+            }
+        })?;
+        inner.token.set(Some(token));
+        base.keep(token, self.clone());
+        Ok(())
+    }
+
+    /// Makes the event idle: neither pending nor active. Its callback does not run, not even if it was about to (DEL-2). It can be
+    /// added again. An event that is being finalized is left alone (DEL-5).
+    ///
+    /// # Errors
+    ///
+    /// The backend's, if it refuses to forget the descriptor. The event is idle all the same (DEL-6).
+    pub fn del(&self) -> io::Result<()> {
+        self.inner.repeat.set(0);
+        let (Some(token), Some(base)) = (self.inner.token.get(), self.base()) else {
+            return Ok(());
+        };
+        let (result, released) =
+            base.with(|engine| (engine.del(token), engine.release_if_idle(token)));
+        if released {
+            self.inner.token.set(None);
+            drop(base.let_go(token));
+        }
+        result
+    }
+
+    /// Takes the deadline and the interval away and leaves the rest (DEL-13).
+    pub fn remove_timer(&self) {
+        let (Some(token), Some(base)) = (self.inner.token.get(), self.base()) else {
+            return;
+        };
+        let released = base.with(|engine| {
+            engine.remove_timer(token);
+            engine.release_if_idle(token)
+        });
+        if released {
+            self.inner.token.set(None);
+            drop(base.let_go(token));
+        }
+    }
+
+    /// Makes the event active by hand, with `what` (ACT-1). An active event gets the flags merged and runs once (ACT-2).
+    pub fn activate(&self, what: Flags) {
+        self.activate_times(what, 1);
+    }
+
+    /// As [`activate`](Event::activate); the callback of a signal event runs `count` times (ACT-4).
+    pub fn activate_times(&self, what: Flags, count: u32) {
+        self.queue(|engine, index| engine.activate(index, what, count));
+    }
+
+    /// Makes the event active in the next iteration, which does not sleep (ACT-19).
+    pub fn activate_later(&self, what: Flags) {
+        self.queue(|engine, index| engine.activate_later(index, what));
+    }
+
+    pub(crate) fn activate_deferred(&self) {
+        self.queue(|engine, index| {
+            engine.defer(index);
+        });
+    }
+
+    fn queue(&self, f: impl FnOnce(&mut crate::engine::Engine, u32)) {
+        let Some(base) = self.base() else { return };
+        let inner = &self.inner;
+        if inner.finalized.get() {
+            return;
+        }
+        let known = inner.token.get();
+        let spec = inner.spec();
+        let token = base.with(|engine| {
+            let token = known.unwrap_or_else(|| engine.register(spec));
+            if let Some(index) = engine.records.find(token) {
+                f(engine, index);
+            }
+            token
+        });
+        if known.is_none() {
+            inner.token.set(Some(token));
+            base.keep(token, self.clone());
+        }
+    }
+
+    /// What the event is pending for, and what made it active, of the flags asked for (INT-1).
+    #[must_use]
+    pub fn pending(&self, mask: Flags) -> Flags {
+        let (Some(token), Some(base)) = (self.inner.token.get(), self.base()) else {
+            return Flags::NONE;
+        };
+        base.with(|engine| {
+            let Some(index) = engine.records.find(token) else {
+                return Flags::NONE;
+            };
+            let record = &engine.records[index];
+            let mut flags = Flags::NONE;
+            if record.is(INSERTED) {
+                flags |= record.interest & Flags::SOURCE;
+            }
+            if record.is(ACTIVE | LATER) && !record.is(FINALIZING) {
+                flags |= record.what;
+            }
+            if record.deadline.is_some() {
+                flags |= Flags::TIMEOUT;
+            }
+            flags & mask & (Flags::SOURCE | Flags::TIMEOUT)
+        })
+    }
+
+    /// Is the event pending or active?
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        self.inner.token.get().is_some()
+    }
+
+    /// The deadline in the base's time: as [`Base::now`] counts. `None` without one.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline_nanos().map(Duration::from_nanos)
+    }
+
+    /// The deadline by the wall clock (TIME-11).
+    #[must_use]
+    pub fn deadline_wall_clock(&self) -> Option<SystemTime> {
+        let nanos = self.deadline_nanos()?;
+        Some(self.base()?.wall_clock_at(nanos))
+    }
+
+    fn deadline_nanos(&self) -> Option<u64> {
+        let token = self.inner.token.get()?;
+        self.base()?.with(|engine| {
+            let id = engine.records[engine.records.find(token)?].deadline?;
+            Some(engine.deadlines.deadline(id))
+        })
+    }
+
+    /// Moves an idle event to another base. It gets that base's middle priority (EV-11).
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` unless the event is idle, `InvalidInput` if it has been finalized.
+    pub fn set_base(&self, base: &Base) -> io::Result<()> {
+        if self.inner.finalized.get() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the event has been finalized: make a new one",
+            ));
+        }
+        if self.is_pending() {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "the event is pending or active: delete it first",
+            ));
+        }
+        *self.inner.base.borrow_mut() = Rc::downgrade(&base.local);
+        self.inner.priority.set((base.priorities() / 2) as u8);
+        Ok(())
+    }
+
+    /// Makes this event what `fresh` is: number, interest, source, callback, base, priority. All handles see it (EV-10).
+    ///
+    /// # Errors
+    ///
+    /// `ResourceBusy` if either is pending or active (EV-9).
+    pub fn assign(&self, fresh: Event) -> io::Result<()> {
+        if self.is_pending() || fresh.is_pending() {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "the event is pending or active: delete it first",
+            ));
+        }
+        let (to, from) = (&self.inner, &fresh.inner);
+        let base = from.base.borrow().clone();
+        *to.base.borrow_mut() = base;
+        to.number.set(from.number.get());
+        to.interest.set(from.interest.get());
+        to.priority.set(from.priority.get());
+        to.finalized.set(from.finalized.get());
+        drop(to.finalizer.replace(from.finalizer.take()));
+        drop(to.handler.replace(from.handler.take()));
+        Ok(())
+    }
+
+    /// Cancels the event and has the loop run `finalizer` instead of the callback, at the event's priority (FIN-1).
+    ///
+    /// From now on the event cannot be added or activated. A second request before the finalizer ran replaces it; one after it
+    /// does nothing (FIN-7). If the base ends first, the finalizer runs then (BASE-26).
+    pub fn finalize(&self, finalizer: impl FnOnce(&Event) + 'static) {
+        let Some(base) = self.base() else { return };
+        let inner = &self.inner;
+        inner.repeat.set(0);
+        if inner.finalized.get() && inner.token.get().is_none() {
+            return;
+        }
+        drop(inner.finalizer.replace(Some(Box::new(finalizer))));
+        if inner.finalized.replace(true) {
+            return;
+        }
+        let known = inner.token.get();
+        let spec = inner.spec();
+        let token = base.with(|engine| {
+            let token = known.unwrap_or_else(|| engine.register(spec));
+            engine.finalize(token);
+            token
+        });
+        if known.is_none() {
+            inner.token.set(Some(token));
+            base.keep(token, self.clone());
+        }
+    }
+
+    /// Leaves the event to its base: it lives, with its source, until it is idle, although no handle is left. Its callback can
+    /// still reach it.
+    pub fn detach(self) {
+        self.inner.detached.set(true);
+    }
+
+    /// A handle for other threads.
+    #[must_use]
+    pub fn remote(&self) -> Option<RemoteEvent> {
+        RemoteEvent::of(self)
+    }
+}
+
+impl Inner {
+    fn spec(&self) -> Spec {
+        Spec {
+            number: self.number.get(),
+            interest: self.interest.get(),
+            priority: self.priority.get(),
+        }
+    }
+
+    /// Has the engine still the record of this token for the event?
+    #[inline]
+    pub(crate) fn is_registered_as(&self, token: Token) -> bool {
+        self.token.get() == Some(token)
+    }
+
+    /// The engine has released the record.
+    #[inline]
+    pub(crate) fn forget_token(&self) {
+        self.token.set(None);
+    }
+
+    /// Runs the callback.
+    #[inline]
+    pub(crate) fn call(&self, event: &Event, what: Flags) {
+        // Taken out meanwhile, put back also if it panics, unless the callback has assigned another one.
+        struct PutBack<'a>(&'a Inner, Option<Box<dyn Handler>>);
+        impl Drop for PutBack<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                let assigned = self.0.handler.take();
+                self.0.handler.set(assigned.or_else(|| self.1.take()));
+            }
+        }
+        let mut taken = PutBack(self, self.handler.take());
+        if let Some(handler) = &mut taken.1 {
+            handler.call(event, what);
+        }
+    }
+}
+
+impl Event {
+    /// Releases the record and runs the finalizer, if one was asked for.
+    pub(crate) fn run_finalizer(self) {
+        let token = self.inner.token.take();
+        if let (Some(token), Some(base)) = (token, self.base()) {
+            base.with(|engine| engine.release_finalized(token));
+            drop(base.let_go(token));
+        }
+        if let Some(finalizer) = self.inner.finalizer.take() {
+            finalizer(&self);
+        }
+    }
+}
+
+impl Clone for Event {
+    fn clone(&self) -> Event {
+        Event::of(self.inner.clone())
+    }
+}
+
+impl Drop for Event {
+    #[inline]
+    fn drop(&mut self) {
+        let left = self.inner.handles.get() - 1;
+        self.inner.handles.set(left);
+        // The base's table has a handle of its own while the event is registered.
+        if left == 1 && !self.inner.detached.get() && self.inner.token.get().is_some() {
+            // The backend's refusal concerns a descriptor that was closed behind our back.
+            let _ = self.del();
+        }
+    }
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("number", &self.number())
+            .field("interest", &self.interest())
+            .field("priority", &self.priority())
+            .field("pending", &self.is_pending())
+            .finish_non_exhaustive()
+    }
+}

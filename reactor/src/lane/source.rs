@@ -1,0 +1,409 @@
+//! A descriptor that futures wait for.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use super::{Direction, away};
+use crate::current;
+use crate::engine::Engine;
+use crate::engine::lane::{Slot, Waiting};
+use crate::sys;
+
+/// The registration of one descriptor, for futures.
+///
+/// It holds names only, so it is `Send + Sync` and keeps nothing of its owner's. The descriptor comes from the owner with each
+/// call. The owner calls [`release`](Source::release) before it closes the descriptor; forgetting to leaves a slot behind.
+///
+/// Polled on the thread whose base it is registered with, it touches plain memory. Anywhere else it works too (see the
+/// [module's page](self)).
+///
+/// # Example
+///
+/// ```
+/// use levent_reactor::lane::{Direction, Source};
+/// use std::io::{Read, Write};
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixStream;
+/// use std::task::{Context, Poll, Waker};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut here, mut there) = UnixStream::pair()?;
+/// here.set_nonblocking(true)?;
+/// let source = Source::new(here.as_fd())?;
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let mut byte = [0];
+/// there.write_all(b"x")?;
+/// let read = source.poll_io(here.as_fd(), Direction::Read, &mut cx, || (&here).read(&mut byte));
+/// assert!(matches!(read, Poll::Ready(Ok(1))));
+/// source.release(here.as_fd());
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Source {
+    /// Names the registration for all time, wherever it moves.
+    pub(super) key: u64,
+    /// The home: the base's number above, the slot's index below. Read and written relaxed: a stale name is found out by
+    /// the key, and whoever moves a registration does so under the lock in `away`.
+    pub(super) home: AtomicU64,
+    /// Per direction: somebody has parked a waker at home since the last transfer. A hint for those away; plain stores.
+    pub(super) parked: [AtomicBool; 2],
+}
+
+// The fields are numbers; no broken invariant can be seen through them after a panic.
+impl UnwindSafe for Source {}
+impl RefUnwindSafe for Source {}
+
+/// The state of one [`Source::poll_waiter`] future: its number once it waits.
+#[derive(Debug, Default)]
+pub struct Waiter {
+    pub(super) id: u64,
+}
+
+/// What a poll is to do next. Small on purpose: it comes out of the engine in a register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Try the operation.
+    Try,
+    /// The waker is parked.
+    Parked,
+    /// The backend refused; the engine keeps the reason.
+    Refused,
+    /// The slot is not here.
+    Away,
+}
+
+pub(super) fn pack(base: u32, index: u32) -> u64 {
+    u64::from(base) << 32 | u64::from(index)
+}
+
+impl Source {
+    /// Registers a descriptor with this thread's base: the one of the innermost loop, else the thread's default base.
+    ///
+    /// The descriptor should be non-blocking; operations on a blocking one block the loop.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` for a regular file or a directory, on every backend: they are always ready, and reads of them block.
+    /// `AlreadyExists` if this base watches the descriptor already. Else what the backend says.
+    pub fn new(fd: BorrowedFd<'_>) -> io::Result<Source> {
+        if sys::file::is_regular(fd)? {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "a regular file or directory cannot be waited for: read it directly, or on a thread of its own",
+            ));
+        }
+        let raw = fd.as_raw_fd();
+        let insert = |engine: &mut Engine| {
+            engine
+                .lane_insert(raw, None)
+                .map(|(index, key)| (pack(engine.id, index), key))
+        };
+        let (home, key) = match current::with(insert) {
+            Some(result) => result?,
+            None => match current::with_base(&current::base()?, insert) {
+                Some(result) => result?,
+                None => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::ResourceBusy,
+                        "this thread's base is run elsewhere",
+                    ));
+                }
+            },
+        };
+        Ok(Source {
+            key,
+            home: AtomicU64::new(home),
+            parked: [AtomicBool::new(false), AtomicBool::new(false)],
+        })
+    }
+
+    /// Acts on the engine if the source's home is the innermost loop of this thread, with the slot's index.
+    #[inline]
+    fn at_home<R>(&self, f: impl FnOnce(&mut Engine, u32) -> R) -> Option<R> {
+        current::with(|engine| {
+            let home = self.home.load(Ordering::Relaxed);
+            let index = home as u32;
+            if (home >> 32) as u32 != engine.id || engine.lane.slot(index, self.key).is_none() {
+                return None;
+            }
+            Some(f(engine, index))
+        })
+        .flatten()
+    }
+
+    /// Acts on the slot, if it is at home.
+    #[inline]
+    fn with_slot(&self, f: impl FnOnce(&mut Slot)) {
+        current::with(|engine| {
+            let home = self.home.load(Ordering::Relaxed);
+            if (home >> 32) as u32 == engine.id {
+                if let Some(slot) = engine.lane.slot(home as u32, self.key) {
+                    f(slot);
+                }
+            }
+        });
+    }
+
+    /// Parks the waker at home, if the slot is there. With `checks`, only if the latch says that the direction is not ready; a
+    /// read that is let through takes the latch with it, for it will most likely be short, which saves a second visit.
+    #[inline]
+    fn visit(&self, direction: Direction, waker: &Waker, checks: bool) -> Step {
+        current::with(|engine| {
+            let home = self.home.load(Ordering::Relaxed);
+            let index = home as u32;
+            if (home >> 32) as u32 != engine.id {
+                return Step::Away;
+            }
+            let takes = engine.trust_short && direction == Direction::Read;
+            let Some(slot) = engine.lane.slot(index, self.key) else {
+                return Step::Away;
+            };
+            if checks && slot.is_ready(direction) {
+                if takes {
+                    slot.clear(direction);
+                }
+                return Step::Try;
+            }
+            slot.clear(direction);
+            if engine.lane_park(index, direction, waker) {
+                Step::Parked
+            } else {
+                Step::Refused
+            }
+        })
+        .unwrap_or(Step::Away)
+    }
+
+    /// Tries an operation, and waits if it would block.
+    ///
+    /// The operation is always tried first. On `WouldBlock` the waker of `cx` is parked in the direction's one place; a
+    /// different waker that was there is woken. `Interrupted` is tried again. Counts against the poll's budget.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operation, and of the backend if it cannot watch the direction.
+    #[inline]
+    pub fn poll_io<R>(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        if current::spend(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            match op() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.park(fd, direction, cx).map(Err);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    self.parked[direction as usize].store(false, Ordering::Relaxed);
+                    return Poll::Ready(result);
+                }
+            }
+        }
+    }
+
+    /// Tries a byte transfer on a stream socket, and waits if it would block. `len`: how many bytes it can move at most.
+    ///
+    /// Unlike [`poll_io`](Source::poll_io) it trusts the latch: while the last transfer was short and nothing has been reported
+    /// since, it waits without asking the kernel. That saves a system call per request. It is right only for stream sockets,
+    /// where a short transfer means that the buffer in the kernel is empty (or full).
+    ///
+    /// # Errors
+    ///
+    /// As `poll_io`.
+    #[inline]
+    pub fn poll_stream(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        len: usize,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        if current::spend(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let parked = &self.parked[direction as usize];
+        // A write that has nobody parked is tried without asking: most writes are whole.
+        if direction == Direction::Read || parked.load(Ordering::Relaxed) {
+            match self.visit(direction, cx.waker(), true) {
+                Step::Try | Step::Away => {}
+                Step::Parked => {
+                    parked.store(true, Ordering::Relaxed);
+                    return Poll::Pending;
+                }
+                Step::Refused => return Poll::Ready(Err(self.refusal())),
+            }
+        }
+        loop {
+            match op() {
+                Ok(moved) => {
+                    parked.store(false, Ordering::Relaxed);
+                    let is_short = moved < len && moved > 0;
+                    match direction {
+                        // The latch was taken by the visit.
+                        Direction::Read if is_short => {}
+                        Direction::Read => self.with_slot(|slot| slot.set_ready(direction)),
+                        Direction::Write if is_short => self.clear_after_short(),
+                        Direction::Write => {}
+                    }
+                    return Poll::Ready(Ok(moved));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return self.park(fd, direction, cx).map(Err);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.with_slot(|slot| slot.set_ready(direction));
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// After a short write: the next one would find the buffer full, if the backend will tell when it is not any more.
+    #[cold]
+    fn clear_after_short(&self) {
+        let cleared = self.at_home(|engine, index| {
+            let trusts = engine.trust_short;
+            engine
+                .lane
+                .slot(index, self.key)
+                .is_some_and(|slot| trusts && slot.clear_write())
+        });
+        // The next write looks at the latch only if it must assume that somebody waits.
+        if cleared == Some(true) {
+            self.parked[Direction::Write as usize].store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn refusal(&self) -> io::Error {
+        current::with(|engine| engine.lane.refusal.take())
+            .flatten()
+            .unwrap_or_else(|| io::Error::other("the backend refused to watch the descriptor"))
+    }
+
+    /// Parks after an operation found nothing. `Ready` only with the error that waiting is impossible.
+    fn park(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Error> {
+        let step = self.visit(direction, cx.waker(), false);
+        self.parked[direction as usize].store(true, Ordering::Relaxed);
+        match step {
+            Step::Parked => Poll::Pending,
+            Step::Refused => Poll::Ready(self.refusal()),
+            Step::Try | Step::Away => match away::park(self, fd, direction, None, cx.waker()) {
+                Ok(()) => Poll::Pending,
+                Err(error) => Poll::Ready(error),
+            },
+        }
+    }
+
+    /// Waits until the direction is ready, for `poll_readable` and `poll_writable`.
+    ///
+    /// Asks the kernel (one `poll(2)`): readiness from before counts only if it still holds. Parks the waker in the direction's
+    /// one place otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The kernel's for the descriptor, the backend's for the interest.
+    pub fn poll_ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if current::spend(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if !sys::poll::poll_now(fd, direction.asked())?.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.park(fd, direction, cx).map(Err)
+    }
+
+    /// Waits until the direction is ready, for any number of futures at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_ready`](Source::poll_ready).
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped before it was ready must call [`cancel_waiter`](Source::cancel_waiter).
+    pub fn poll_waiter(
+        &self,
+        fd: BorrowedFd<'_>,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        waiter: &mut Waiter,
+    ) -> Poll<io::Result<()>> {
+        if current::spend(cx).is_pending() {
+            return Poll::Pending;
+        }
+        if !sys::poll::poll_now(fd, direction.asked())?.is_empty() {
+            self.cancel_waiter(fd, waiter);
+            return Poll::Ready(Ok(()));
+        }
+        if waiter.id == 0 {
+            waiter.id = away::next_id();
+        }
+        let id = waiter.id;
+        let waiting = Waiting {
+            id,
+            direction,
+            waker: cx.waker().clone(),
+        };
+        let parked = self.at_home(|engine, index| {
+            if let Some(slot) = engine.lane.slot(index, self.key) {
+                slot.clear(direction);
+            }
+            engine.lane_wait(index, waiting)
+        });
+        self.parked[direction as usize].store(true, Ordering::Relaxed);
+        match parked {
+            Some(true) => Poll::Pending,
+            Some(false) => Poll::Ready(Err(self.refusal())),
+            None => {
+                away::park(self, fd, direction, Some(id), cx.waker())?;
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Forgets a waiter. Costs nothing if it never waited.
+    pub fn cancel_waiter(&self, fd: BorrowedFd<'_>, waiter: &mut Waiter) {
+        let id = std::mem::take(&mut waiter.id);
+        if id == 0 {
+            return;
+        }
+        match self.at_home(|engine, index| engine.lane_cancel(index, id)) {
+            Some(waker) => drop(waker),
+            None => away::cancel(self, fd, id),
+        }
+    }
+
+    /// Ends the registration. Called before the descriptor is closed or given away; a second call does nothing.
+    pub fn release(&self, fd: BorrowedFd<'_>) {
+        let discarded = self.at_home(|engine, index| {
+            engine.lane_remove(index, false, false);
+            std::mem::take(&mut engine.discarded)
+        });
+        match discarded {
+            Some(wakers) => drop(wakers),
+            None => away::release(self, fd),
+        }
+    }
+}

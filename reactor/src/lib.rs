@@ -1,0 +1,73 @@
+//! libevent's event loop in safe Rust: [`Base`], [`Event`], timers, signals; and a [fast lane](lane) for futures.
+//!
+//! ```text
+//!  callbacks                         futures
+//!  Base, Event, Watcher              lane::Source, lane::Alarm
+//!        └──────────────┬──────────────────┘
+//!                    engine            tokens in, active entries and due wakers out
+//!        ┌──────────────┼───────────────┬───────────┐
+//!     backend        deadlines       signals     mailbox (other threads: Remote)
+//!  epoll poll select  heap, queues   receiver    notifier
+//! ```
+//!
+//! It is of use alone, with callbacks, as libevent is; and it is what levent's executor, sockets, timers and signals stand on.
+//! The semantics are libevent's 2.2 line, minus its accidents; names in parentheses such as (LOOP-6) are rules of the
+//! specification that the tests prove, listed in `tests/it/rules.txt`.
+//!
+//! # Example
+//!
+//! ```
+//! use levent_reactor::{Base, Event};
+//! use std::time::Duration;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let base = Base::new()?;
+//! let mut left = 3;
+//! let ticks = Event::interval(&base, move |event, _| {
+//!     left -= 1;
+//!     if left == 0 {
+//!         event.del().expect("a timer asks nothing of the system");
+//!     }
+//! });
+//! ticks.add_after(Duration::from_millis(2))?;
+//! base.dispatch()?; // ends when nothing is pending any more
+//! # Ok(()) }
+//! ```
+//!
+//! # Platforms
+//!
+//! Linux. Backends, in order of preference: epoll, poll, select; chosen at run time ([`Config`]).
+
+#![deny(unsafe_code)]
+
+mod backend;
+mod background;
+mod base;
+mod clock;
+mod config;
+pub mod current;
+mod doze;
+mod engine;
+mod event;
+mod flags;
+pub mod lane;
+pub mod net;
+mod remote;
+mod shared;
+pub mod signal;
+#[allow(unsafe_code)]
+mod sys;
+#[cfg(test)]
+mod test_child;
+
+pub use backend::{Features, Method};
+pub use base::{
+    Base, CommonTimeout, Counted, Entered, EventInfo, LoopEnd, LoopFlags, PrepareInfo, Wait,
+    Watcher,
+};
+pub use clock::{Clock, ClockHand};
+pub use config::Config;
+pub use event::{Event, Flags, RemoteEvent};
+pub use flags::Interest;
+pub use remote::Remote;
+pub use sys::io_safe::IoSafe;

@@ -1,0 +1,269 @@
+//! What a base shares with other threads: its mailbox, its notifier, and its engine while nobody runs it.
+//!
+//! A base at rest belongs to whoever takes its lock; a running one belongs to the thread that runs it, and all others post
+//! messages (law 6). The lock is taken once per `block_on` or loop, never per request. Under any lock of this file runs no
+//! foreign code.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::Base;
+use crate::doze::Doze;
+use crate::engine::Engine;
+use crate::lane::Direction;
+use crate::sys::eventfd::EventFd;
+
+/// What a thread asks of a base that another thread runs. None of it names a descriptor alone: a key decides.
+pub(crate) enum Message {
+    /// I found `WouldBlock`: wake me when this direction is ready. Registers the source if the base does not know it.
+    Arm {
+        fd: RawFd,
+        key: u64,
+        direction: Direction,
+        waiter: Option<u64>,
+        waker: Waker,
+    },
+    /// A `readable()` future is gone.
+    Cancel {
+        fd: RawFd,
+        key: u64,
+        waiter: u64,
+    },
+    /// The source is gone, or has another home; `deleted`: its descriptor is out of the backend already.
+    Forget {
+        index: u32,
+        fd: RawFd,
+        key: u64,
+        deleted: bool,
+    },
+    /// Sets the alarm of a thread outside our loops.
+    Alarm {
+        key: u64,
+        deadline: Instant,
+        waker: Waker,
+    },
+    AlarmReset {
+        index: u32,
+        key: u64,
+        deadline: Instant,
+    },
+    AlarmForget {
+        index: u32,
+        key: u64,
+    },
+    Break,
+    Continue,
+}
+
+/// A closure for the base's thread.
+pub(crate) type Posted = Box<dyn FnOnce(&Base) + Send>;
+
+#[derive(Default)]
+struct Mailbox {
+    messages: Vec<Message>,
+    posted: Vec<Posted>,
+    closed: bool,
+}
+
+/// Where the engine is.
+pub(crate) enum Rest {
+    /// Here: whoever has the lock may act on it.
+    Resting(Box<Engine>),
+    /// With the thread that runs the base.
+    Running,
+    /// Dropped, or not made yet.
+    Gone,
+}
+
+pub(crate) struct Shared {
+    pub(crate) id: u32,
+    pub(crate) doze: Doze,
+    pub(crate) bell: EventFd,
+    /// The backend's descriptor where a foreign thread may delete from it (epoll).
+    pub(crate) descriptor: Option<Arc<OwnedFd>>,
+    mailbox: Mutex<Mailbox>,
+    rest: Mutex<Rest>,
+}
+
+/// A poisoned lock is taken all the same: nothing that runs under these locks leaves its data half-changed.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The bases that exist, by number. A source holds its home's number, not a reference.
+static BASES: RwLock<Option<HashMap<u32, Weak<Shared>>>> = RwLock::new(None);
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+impl Shared {
+    pub(crate) fn new(descriptor: Option<Arc<OwnedFd>>) -> io::Result<Arc<Shared>> {
+        // Relaxed: only uniqueness counts. Numbers stay below 2^24, since keys are made of them; a process that makes more
+        // bases than that reuses numbers of bases long gone.
+        let id = NEXT.fetch_add(1, Ordering::Relaxed) & 0x00ff_ffff;
+        let shared = Arc::new(Shared {
+            id,
+            doze: Doze::new(),
+            bell: EventFd::new()?,
+            descriptor,
+            mailbox: Mutex::default(),
+            rest: Mutex::new(Rest::Gone),
+        });
+        let mut bases = BASES.write().unwrap_or_else(PoisonError::into_inner);
+        bases
+            .get_or_insert_default()
+            .insert(id, Arc::downgrade(&shared));
+        Ok(shared)
+    }
+
+    /// The base of this number, if it still exists.
+    pub(crate) fn find(id: u32) -> Option<Arc<Shared>> {
+        BASES
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()?
+            .get(&id)?
+            .upgrade()
+    }
+
+    /// Ends the base's sleep, or makes its next one not happen.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if self.doze.notify() {
+            self.bell.ring();
+        }
+    }
+
+    /// Posts a message. Gives it back if the base is gone.
+    pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
+        {
+            let mut mailbox = lock(&self.mailbox);
+            if mailbox.closed {
+                return Err(message);
+            }
+            mailbox.messages.push(message);
+        }
+        self.notify();
+        Ok(())
+    }
+
+    /// Posts a closure. Gives it back if the base is gone.
+    pub(crate) fn post_closure(&self, closure: Posted) -> Result<(), Posted> {
+        {
+            let mut mailbox = lock(&self.mailbox);
+            if mailbox.closed {
+                return Err(closure);
+            }
+            mailbox.posted.push(closure);
+        }
+        self.notify();
+        Ok(())
+    }
+
+    pub(crate) fn take_messages(&self) -> Vec<Message> {
+        std::mem::take(&mut lock(&self.mailbox).messages)
+    }
+
+    pub(crate) fn take_posted(&self) -> Vec<Posted> {
+        std::mem::take(&mut lock(&self.mailbox).posted)
+    }
+
+    /// Acts on the engine if the base is at rest. `f` must not run foreign code. What it leaves to be woken or dropped is
+    /// dealt with after the lock is gone.
+    pub(crate) fn at_rest<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+        let (result, woken, discarded) = {
+            let mut rest = lock(&self.rest);
+            let Rest::Resting(engine) = &mut *rest else {
+                return None;
+            };
+            // Mail that was posted while the base ran and was not read yet comes first.
+            engine.read_mail();
+            let result = f(engine);
+            (
+                result,
+                std::mem::take(&mut engine.woken),
+                std::mem::take(&mut engine.discarded),
+            )
+        };
+        drop(discarded);
+        wake_all(woken);
+        Some(result)
+    }
+
+    /// Takes the engine to run it. `None` if it runs already, or is gone.
+    pub(crate) fn lease(&self) -> Option<Box<Engine>> {
+        let mut rest = lock(&self.rest);
+        match std::mem::replace(&mut *rest, Rest::Running) {
+            Rest::Resting(engine) => Some(engine),
+            other => {
+                *rest = other;
+                None
+            }
+        }
+    }
+
+    /// Puts the engine to rest.
+    pub(crate) fn put_back(&self, engine: Box<Engine>) {
+        *lock(&self.rest) = Rest::Resting(engine);
+    }
+
+    /// Ends the base: no more mail, no engine. Everybody who waits in it is woken, to find a new home.
+    pub(crate) fn close(&self) {
+        if let Some(bases) = BASES
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_mut()
+        {
+            bases.remove(&self.id);
+        }
+        let rest = std::mem::replace(&mut *lock(&self.rest), Rest::Gone);
+        let (messages, posted) = {
+            let mut mailbox = lock(&self.mailbox);
+            mailbox.closed = true;
+            (
+                std::mem::take(&mut mailbox.messages),
+                std::mem::take(&mut mailbox.posted),
+            )
+        };
+        let mut woken = Vec::new();
+        if let Rest::Resting(mut engine) = rest {
+            woken = engine.take_all_wakers();
+            drop(engine);
+        }
+        for message in messages {
+            if let Message::Arm { waker, .. } | Message::Alarm { waker, .. } = message {
+                woken.push(waker);
+            }
+        }
+        drop(posted);
+        wake_all(woken);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wakes wakers one by one and returns the emptied list, for its capacity. A waker that panics is its maker's problem: the
+/// others are woken all the same.
+pub(crate) fn wake_all(mut wakers: Vec<Waker>) -> Vec<Waker> {
+    let mut due = wakers.drain(..);
+    while due.len() > 0 {
+        // The payload's own drop may panic as well; it is not ours to care for.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for waker in due.by_ref() {
+                waker.wake();
+            }
+        }));
+    }
+    drop(due);
+    wakers
+}

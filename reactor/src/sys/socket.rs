@@ -1,0 +1,226 @@
+//! Sockets: the calls that std has only in a blocking form, or not at all.
+
+use std::{
+    io,
+    mem::{self, MaybeUninit},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
+    os::{
+        fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+        linux::net::SocketAddrExt,
+        unix::{ffi::OsStrExt, net::SocketAddr as UnixAddr},
+    },
+    ptr,
+};
+
+use super::{check, check_len};
+
+/// An address as the system takes it.
+#[derive(Clone, Copy)]
+pub(crate) enum Address {
+    V4(libc::sockaddr_in),
+    V6(libc::sockaddr_in6),
+    /// With the length that counts: an abstract name has no end of its own.
+    Unix(libc::sockaddr_un, usize),
+}
+
+/// Where the path begins in a `sockaddr_un`.
+const UNIX_PATH_OFFSET: usize = mem::offset_of!(libc::sockaddr_un, sun_path);
+
+impl Address {
+    /// The address of an IP socket, flow label and scope id included.
+    pub(crate) fn ip(address: &SocketAddr) -> Address {
+        match address {
+            SocketAddr::V4(address) => Address::V4(libc::sockaddr_in {
+                sin_family: libc::AF_INET as libc::sa_family_t,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr {
+                    s_addr: u32::from_ne_bytes(address.ip().octets()),
+                },
+                sin_zero: [0; 8],
+            }),
+            SocketAddr::V6(address) => Address::V6(libc::sockaddr_in6 {
+                sin6_family: libc::AF_INET6 as libc::sa_family_t,
+                sin6_port: address.port().to_be(),
+                // As std has it: the number is handed on in the byte order that the user gave.
+                sin6_flowinfo: address.flowinfo(),
+                sin6_addr: libc::in6_addr {
+                    s6_addr: address.ip().octets(),
+                },
+                sin6_scope_id: address.scope_id(),
+            }),
+        }
+    }
+
+    /// The address of a path or, if it starts with NUL, of an abstract name. None if it is too long.
+    pub(crate) fn unix(name: &[u8]) -> Option<Address> {
+        let mut address = libc::sockaddr_un {
+            sun_family: libc::AF_UNIX as libc::sa_family_t,
+            sun_path: [0; 108],
+        };
+        // A path keeps a NUL at its end, an abstract name may fill the field.
+        let is_abstract = name.first() == Some(&0);
+        let room = address.sun_path.len() - usize::from(!is_abstract);
+        if name.len() > room {
+            return None;
+        }
+        for (to, from) in address.sun_path.iter_mut().zip(name) {
+            *to = *from as libc::c_char;
+        }
+        let len = UNIX_PATH_OFFSET + name.len() + usize::from(!is_abstract);
+        Some(Address::Unix(address, len))
+    }
+
+    pub(crate) fn family(&self) -> libc::c_int {
+        match self {
+            Address::V4(_) => libc::AF_INET,
+            Address::V6(_) => libc::AF_INET6,
+            Address::Unix(..) => libc::AF_UNIX,
+        }
+    }
+
+    /// The address as system calls take it. The pointer is good as long as `self` is borrowed.
+    fn as_raw(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+        let (pointer, len): (*const libc::sockaddr, usize) = match self {
+            Address::V4(address) => (ptr::from_ref(address).cast(), size_of_val(address)),
+            Address::V6(address) => (ptr::from_ref(address).cast(), size_of_val(address)),
+            Address::Unix(address, len) => (ptr::from_ref(address).cast(), *len),
+        };
+        (pointer, len as libc::socklen_t)
+    }
+}
+
+/// A non-blocking, close-on-exec stream socket.
+pub(crate) fn stream(family: libc::c_int) -> io::Result<OwnedFd> {
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the call takes no pointer.
+    let fd = check(unsafe { libc::socket(family, kind, 0) })?;
+    // SAFETY: the kernel just made this descriptor for us and nobody else knows its number.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+pub(crate) fn connect(socket: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+    let (pointer, len) = address.as_raw();
+    // SAFETY: `pointer` comes from a borrow of `address` that outlives the call, and `len` is at most its size.
+    check(unsafe { libc::connect(socket.as_raw_fd(), pointer, len) }).map(drop)
+}
+
+pub(crate) fn bind(socket: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+    let (pointer, len) = address.as_raw();
+    // SAFETY: `pointer` comes from a borrow of `address` that outlives the call, and `len` is at most its size.
+    check(unsafe { libc::bind(socket.as_raw_fd(), pointer, len) }).map(drop)
+}
+
+pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result<()> {
+    // SAFETY: the call takes no pointer.
+    check(unsafe { libc::listen(socket.as_raw_fd(), backlog) }).map(drop)
+}
+
+/// Lets a listener take an address whose old connections are still in TIME_WAIT.
+pub(crate) fn reuse_address(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_REUSEADDR);
+    let len = size_of_val(&on) as libc::socklen_t;
+    // SAFETY: the option's value is one `int`, readable until the call returns.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            ptr::from_ref(&on).cast(),
+            len,
+        )
+    })
+    .map(drop)
+}
+
+/// Where the kernel writes an address, with the length that it wrote.
+pub(crate) struct PeerAddress {
+    storage: libc::sockaddr_storage,
+    len: usize,
+}
+
+/// Accepts a connection, non-blocking and close-on-exec, in one system call.
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, PeerAddress)> {
+    // SAFETY: a `sockaddr_storage` is integers only; zero is a value of it.
+    let mut storage: libc::sockaddr_storage = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut len = size_of_val(&storage) as libc::socklen_t;
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: `storage` is writable for `len` bytes, and `len` itself, until the call returns.
+    let fd = unsafe {
+        libc::accept4(
+            listener.as_raw_fd(),
+            ptr::from_mut(&mut storage).cast(),
+            &mut len,
+            flags,
+        )
+    };
+    let fd = check(fd)?;
+    // SAFETY: the kernel just made this descriptor for us and nobody else knows its number.
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    // The kernel tells the address's own length, which may be more than it wrote.
+    let len = (len as usize).min(size_of_val(&storage));
+    Ok((socket, PeerAddress { storage, len }))
+}
+
+impl PeerAddress {
+    /// The IP address; None if it is of another family.
+    pub(crate) fn ip(&self) -> Option<SocketAddr> {
+        let pointer = ptr::from_ref(&self.storage);
+        match libc::c_int::from(self.storage.ss_family) {
+            libc::AF_INET if self.len >= size_of::<libc::sockaddr_in>() => {
+                // SAFETY: the family says that the storage, large and aligned enough for each address, holds this one;
+                // it is integers only, so any bytes are a value.
+                let address = unsafe { &*pointer.cast::<libc::sockaddr_in>() };
+                let ip = Ipv4Addr::from(address.sin_addr.s_addr.to_ne_bytes());
+                Some(SocketAddrV4::new(ip, u16::from_be(address.sin_port)).into())
+            }
+            libc::AF_INET6 if self.len >= size_of::<libc::sockaddr_in6>() => {
+                // SAFETY: as above.
+                let address = unsafe { &*pointer.cast::<libc::sockaddr_in6>() };
+                let ip = Ipv6Addr::from(address.sin6_addr.s6_addr);
+                let port = u16::from_be(address.sin6_port);
+                Some(
+                    SocketAddrV6::new(ip, port, address.sin6_flowinfo, address.sin6_scope_id)
+                        .into(),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// The address of a unix socket: a path, an abstract name, or nothing at all, which most peers have.
+    pub(crate) fn unix(&self) -> io::Result<UnixAddr> {
+        // SAFETY: the storage is large and aligned enough for each address, and zeroed where the kernel wrote nothing;
+        // this one is integers only, so any bytes are a value.
+        let address = unsafe { &*ptr::from_ref(&self.storage).cast::<libc::sockaddr_un>() };
+        let len = self
+            .len
+            .saturating_sub(UNIX_PATH_OFFSET)
+            .min(address.sun_path.len());
+        let name: Vec<u8> = address.sun_path[..len]
+            .iter()
+            .map(|&byte| byte as u8)
+            .collect();
+        match name.split_first() {
+            // An unnamed address is what std makes of the empty path.
+            None => UnixAddr::from_pathname(""),
+            Some((0, rest)) => UnixAddr::from_abstract_name(rest),
+            Some(_) => {
+                let end = name
+                    .iter()
+                    .position(|&byte| byte == 0)
+                    .unwrap_or(name.len());
+                UnixAddr::from_pathname(std::path::Path::new(std::ffi::OsStr::from_bytes(
+                    &name[..end],
+                )))
+            }
+        }
+    }
+}
+
+/// Reads without taking: `recv` with `MSG_PEEK`.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    let (pointer, len) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: `buffer` is writable for its length until the call returns.
+    check_len(unsafe { libc::recv(socket.as_raw_fd(), pointer, len, libc::MSG_PEEK) })
+}
