@@ -1,0 +1,348 @@
+//! The run queue of one executor.
+//!
+//! ```text
+//! wake at home ──▶ Home::ready ◀── collect ◀── Foreign::items ◀── wake abroad
+//!                      │
+//!                      ▼
+//!                 run, on the home thread only
+//! ```
+//!
+//! Invariants
+//! 1. A runnable is run or dropped on the home thread, or never.
+//! 2. Nothing of `Home` is borrowed while foreign code runs: polls, drops of futures, wakers. All of it may come back here.
+//! 3. A *driver* is whoever runs this queue: a `block_on`, or a future of `LocalExecutor::run` or `tick`. A driver sleeps only
+//!    with its bell armed abroad (see `foreign.rs`) and, if it is a future, with its waker in `parked`. All drivers are woken,
+//!    not one: a driver that is woken and then dropped takes no wake with it.
+//! 4. `live` counts the futures that are not dropped yet. Each is in `ready`, in `waiting`, being run, or in the hands of
+//!    a foreign thread between the wake that claimed it and its push. So `close` knows when somebody is still to
+//!    come, and waits for that push; a foreign thread runs no user code in between.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Waker;
+
+use crate::budget::count_polls;
+use crate::foreign::{Foreign, Pushed};
+use crate::sleeper::Unparker;
+use crate::task::{HomeCell, Runnable};
+
+/// Runnables that found their executor gone, in all threads.
+static LEAKED: AtomicUsize = AtomicUsize::new(0);
+
+/// The buffer of a burst of foreign wakes is kept for the next one up to this many entries (8 KiB).
+const KEPT_CAPACITY: usize = 1024;
+
+/// How many tasks of this process were leaked because they were woken when their executor was gone.
+///
+/// A future is never dropped on a thread that is not its own; one that cannot be dropped at home is leaked and counted
+/// here. An executor that is dropped waits for its runnables, so this stays 0.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(levent_executor::leaked_tasks(), 0);
+/// ```
+pub fn leaked_tasks() -> usize {
+    LEAKED.load(Ordering::Relaxed)
+}
+
+/// Both halves. Shared by the executor, its tasks and their wakers.
+pub(crate) struct Queue {
+    pub(crate) home: HomeCell<Home>,
+    foreign: Foreign<Runnable, Unparker>,
+}
+
+/// What the home thread alone touches.
+pub(crate) struct Home {
+    ready: RefCell<VecDeque<Runnable>>,
+    /// The empty vector that the next `collect` swaps in.
+    spare: Cell<Vec<Runnable>>,
+    /// Counts the drains that found something: each took all bells out of the foreign half. Starts at 1.
+    drains: Cell<u64>,
+    /// The drivers that sleep, by number, to be woken by the next push.
+    parked: RefCell<Vec<(u64, Waker)>>,
+    next_driver: Cell<u64>,
+    /// Futures not dropped yet.
+    live: Cell<usize>,
+    /// Tasks whose `run` is on the stack; more than one where `block_on` nests.
+    running: Cell<usize>,
+    waiting: RefCell<Waiting>,
+    /// No task is queued any more. Set at the end of `close`, never cleared.
+    closed: Cell<bool>,
+}
+
+/// The wakers of the tasks that have waited: the way to reach them all when the executor is dropped.
+struct Waiting {
+    wakers: Vec<Option<Waker>>,
+    vacant: Vec<usize>,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Queue {
+        Queue {
+            home: HomeCell::new(Home {
+                ready: RefCell::default(),
+                spare: Cell::default(),
+                drains: Cell::new(1),
+                parked: RefCell::default(),
+                next_driver: Cell::new(0),
+                live: Cell::new(0),
+                running: Cell::new(0),
+                waiting: RefCell::new(Waiting {
+                    wakers: Vec::new(),
+                    vacant: Vec::new(),
+                }),
+                closed: Cell::new(false),
+            }),
+            foreign: Foreign::new(),
+        }
+    }
+
+    /// The queue as its own thread sees it. Executors are not `Send`, so theirs is that thread.
+    pub(crate) fn at_home(&self) -> AtHome<'_> {
+        let home = self.home.get();
+        AtHome {
+            queue: self,
+            home: home.expect("an executor never leaves its thread"),
+        }
+    }
+
+    /// A wake at home, when there is more to do than to push.
+    pub(crate) fn push_and_ring(&self, runnable: Runnable) {
+        let at = self.at_home();
+        if at.home.closed.get() {
+            return drop(runnable);
+        }
+        at.home.push(runnable);
+        at.wake_drivers();
+    }
+
+    /// A wake from another thread.
+    pub(crate) fn push_abroad(&self, runnable: Runnable) {
+        match self.foreign.push(runnable) {
+            Pushed::Quiet => {}
+            Pushed::Ring(bells) => bells.for_each(|bell| swallow(|| bell.unpark())),
+            Pushed::Refused(runnable) => {
+                // Dropping it would drop the future here, and that need not be `Send`.
+                std::mem::forget(runnable);
+                LEAKED.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Home {
+    /// Is a wake nothing but a push? False if a driver sleeps, and after `close`.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.parked.borrow().is_empty() && !self.closed.get()
+    }
+
+    pub(crate) fn push(&self, runnable: Runnable) {
+        self.ready.borrow_mut().push_back(runnable);
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        self.ready.borrow_mut().pop_front()
+    }
+
+    pub(crate) fn task_added(&self) {
+        self.live.set(self.live.get() + 1);
+    }
+
+    /// A task waits for the first time. Returns its slot.
+    pub(crate) fn task_waits(&self, waker: Waker) -> usize {
+        let mut waiting = self.waiting.borrow_mut();
+        match waiting.vacant.pop() {
+            Some(slot) => {
+                waiting.wakers[slot] = Some(waker);
+                slot
+            }
+            None => {
+                waiting.wakers.push(Some(waker));
+                waiting.wakers.len() - 1
+            }
+        }
+    }
+
+    /// A task's future is dropped.
+    pub(crate) fn task_removed(&self, slot: Option<usize>) {
+        self.live.set(self.live.get() - 1);
+        let Some(slot) = slot else { return };
+        let waker = {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.vacant.push(slot);
+            waiting.wakers[slot].take()
+        };
+        drop(waker);
+    }
+}
+
+/// A queue on its home thread.
+#[derive(Clone, Copy)]
+pub(crate) struct AtHome<'q> {
+    queue: &'q Queue,
+    home: &'q Home,
+}
+
+impl<'q> AtHome<'q> {
+    pub(crate) fn home(self) -> &'q Home {
+        self.home
+    }
+
+    /// Futures not dropped yet.
+    pub(crate) fn live(self) -> usize {
+        self.home.live.get()
+    }
+
+    pub(crate) fn has_work(self) -> bool {
+        !self.home.ready.borrow().is_empty() || self.queue.foreign.is_waiting()
+    }
+
+    /// Runs each of the tasks that are queued now, but at most `limit`. Returns how many ran.
+    pub(crate) fn run_queued(self, limit: usize, operations: u32) -> usize {
+        self.collect();
+        let queued = self.home.ready.borrow().len().min(limit);
+        if queued == 0 {
+            return 0;
+        }
+        self.run_each(queued, operations)
+    }
+
+    /// Runs tasks until none is queued, but at most `limit`. Returns how many ran.
+    pub(crate) fn run_up_to(self, limit: usize, operations: u32) -> usize {
+        let mut ran = 0;
+        while ran < limit {
+            self.collect();
+            let more = self.run_each(limit - ran, operations);
+            if more == 0 {
+                break;
+            }
+            ran += more;
+        }
+        ran
+    }
+
+    fn run_each(self, limit: usize, operations: u32) -> usize {
+        let mut ran = 0;
+        while ran < limit {
+            // The queue may be shorter than it was: a task that calls `block_on` runs the others.
+            let Some(runnable) = self.home.pop() else {
+                break;
+            };
+            let running = self.home.running.get();
+            self.home.running.set(running + 1);
+            levent_reactor::current::refill(operations);
+            // Does not unwind: the cell hands a panic on to the task's awaiter.
+            runnable.run();
+            self.home.running.set(running);
+            ran += 1;
+        }
+        count_polls(ran);
+        ran
+    }
+
+    /// Moves what foreign threads have queued behind what is queued here.
+    fn collect(self) {
+        if !self.queue.foreign.is_waiting() {
+            return;
+        }
+        let mut items = self.home.spare.take();
+        if self.queue.foreign.drain(&mut items) {
+            self.home.drains.set(self.home.drains.get() + 1);
+        }
+        self.home.ready.borrow_mut().extend(items.drain(..));
+        if items.capacity() <= KEPT_CAPACITY {
+            self.home.spare.set(items);
+        }
+    }
+
+    fn wake_drivers(self) {
+        // All of them and each once: one that comes back meanwhile does so for the next push.
+        let mut parked = self.home.parked.take();
+        for (_, waker) in parked.drain(..) {
+            swallow(|| waker.wake());
+        }
+        let mut now = self.home.parked.borrow_mut();
+        if now.is_empty() {
+            // For its memory: parking does not allocate each time.
+            *now = parked;
+        }
+    }
+
+    /// Drops every future, and returns when that is done.
+    ///
+    /// A future that is being run is left to whoever runs it. That happens only if the thread ends inside a task, as
+    /// `process::exit` makes it: it drops the thread's executor and never returns to the task.
+    pub(crate) fn close(self) {
+        let home = self.home;
+        loop {
+            // A wake puts the task into `ready`, unless somebody has claimed it already.
+            let count = home.waiting.borrow().wakers.len();
+            for slot in 0..count {
+                let waker = home.waiting.borrow_mut().wakers[slot].take();
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            self.collect();
+            // One by one from the queue, so that a chain of tasks that wake each other when dropped does not recurse.
+            loop {
+                let Some(runnable) = home.pop() else { break };
+                drop(runnable);
+            }
+            if home.live.get() <= home.running.get() {
+                break;
+            }
+            // Invariant 4: what is left is on its way here.
+            if !self.has_work() {
+                self.queue.foreign.wait();
+            }
+        }
+        home.closed.set(true);
+        self.queue.foreign.close();
+        // The last reference to the queue may be a waker on another thread, which drops nothing of `Home`.
+        drop(home.parked.take());
+        drop(home.ready.take());
+        drop(home.spare.take());
+        let mut waiting = home.waiting.borrow_mut();
+        waiting.wakers = Vec::new();
+        waiting.vacant = Vec::new();
+    }
+
+    /// The number of a new driver.
+    pub(crate) fn next_driver(self) -> u64 {
+        let driver = self.home.next_driver.get();
+        self.home.next_driver.set(driver + 1);
+        driver
+    }
+
+    /// Changes whenever a drain took all bells out of the foreign half. Never 0.
+    pub(crate) fn drains(self) -> u64 {
+        self.home.drains.get()
+    }
+
+    pub(crate) fn foreign(self) -> &'q Foreign<Runnable, Unparker> {
+        &self.queue.foreign
+    }
+
+    /// Leaves the waker of a driver, to be woken by the next push here.
+    pub(crate) fn park(self, driver: u64, waker: Waker) {
+        self.home.parked.borrow_mut().push((driver, waker));
+    }
+
+    /// Takes the waker of a driver back, if no push has used it.
+    pub(crate) fn unpark(self, driver: u64) -> Option<Waker> {
+        let mut parked = self.home.parked.borrow_mut();
+        let index = parked.iter().position(|(id, _)| *id == driver)?;
+        let (_, waker) = parked.swap_remove(index);
+        Some(waker)
+    }
+}
+
+/// Calls a waker or an unparker, which are foreign code: its panic ends here, since whoever wakes us did nothing wrong and
+/// the next bell must ring too. The panic hook has reported it.
+fn swallow(call: impl FnOnce()) {
+    let _ = catch_unwind(AssertUnwindSafe(call));
+}

@@ -1,0 +1,10 @@
+//! The executor's tests, in one binary.
+//!
+//! `block_on.rs` and `local.rs` need no reactor: a sleeper made of `thread::park`, or a foreign `block_on`. `with_reactor.rs`
+//! is about the real one.
+
+mod block_on;
+mod local;
+mod task;
+mod util;
+mod with_reactor;

@@ -1,0 +1,310 @@
+//! `block_on` on the thread's base.
+
+use std::cell::Cell;
+use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use levent_executor::{LocalExecutor, block_on, leaked_tasks, spawn, yield_now};
+use levent_reactor::current;
+use levent_reactor::lane::Alarm;
+
+use crate::util::{Guard, Slot, alone};
+
+/// A timer by hand. Never early.
+async fn sleep(time: Duration) {
+    let deadline = Instant::now() + time;
+    let mut alarm = Alarm::new();
+    poll_fn(|cx| alarm.poll_at(deadline, cx)).await;
+    assert!(Instant::now() >= deadline);
+}
+
+const SHORT: Duration = Duration::from_millis(2);
+
+#[test]
+fn ready_future_touches_no_reactor() {
+    let code = alone("with_reactor::ready_future_touches_no_reactor", || {
+        let descriptors = || std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+        let before = descriptors();
+        for n in 0..1000 {
+            assert_eq!(block_on(async { n }), n);
+        }
+        assert_eq!(descriptors(), before);
+    });
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn thread_is_inside_once_the_future_waits() {
+    assert!(!current::is_inside());
+    block_on(async {
+        yield_now().await;
+        assert!(current::is_inside());
+        spawn(async { assert!(current::is_inside()) }).await;
+    });
+    assert!(!current::is_inside());
+}
+
+/// Promise 11: three levels, timers at each, and a task that goes on beside all of them.
+#[test]
+fn three_levels_with_timers() {
+    let ticks = Rc::new(Cell::new(0));
+    let count = Rc::clone(&ticks);
+    let ticker = spawn(async move {
+        loop {
+            sleep(SHORT / 4).await;
+            count.set(count.get() + 1);
+        }
+    });
+    let task = spawn(async {
+        sleep(SHORT).await;
+        block_on(async {
+            sleep(SHORT).await;
+            let inner = spawn(async {
+                block_on(async {
+                    sleep(SHORT).await;
+                    3
+                })
+            });
+            sleep(SHORT).await;
+            inner.await
+        })
+    });
+    assert_eq!(block_on(task), 3);
+    assert!(ticks.get() > 0, "the ticker was starved");
+    drop(ticker);
+}
+
+#[test]
+fn timers_of_many_tasks() {
+    let tasks: Vec<_> = (0..100u32)
+        .map(|n| spawn(async move { sleep(SHORT * (n % 5)).await }))
+        .collect();
+    block_on(async {
+        for task in tasks {
+            task.await;
+        }
+    });
+}
+
+/// A timer is served although a task and the future are always ready.
+#[test]
+fn hog_does_not_starve_the_timer() {
+    let hog = spawn(async {
+        loop {
+            yield_now().await;
+        }
+    });
+    let timer = spawn(sleep(SHORT));
+    block_on(async {
+        while !timer.is_finished() {
+            yield_now().await;
+        }
+    });
+    drop(hog);
+}
+
+/// Promise 3: millions of wakes from four threads, none lost.
+#[test]
+fn foreign_wakes_in_the_millions() {
+    let rounds = if cfg!(debug_assertions) {
+        20_000
+    } else {
+        250_000
+    };
+    let mut threads = Vec::new();
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let slot = Slot::default();
+        let other = slot.clone();
+        threads.push(thread::spawn(move || {
+            (0..rounds).for_each(|_| other.wait().wake());
+        }));
+        tasks.push(spawn(async move {
+            for _ in 0..rounds {
+                slot.clone().once().await;
+            }
+            rounds
+        }));
+    }
+    let polls: usize = block_on(async {
+        let mut polls = 0;
+        for task in tasks {
+            polls += task.await;
+        }
+        polls
+    });
+    assert_eq!(polls, 4 * rounds);
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    assert_eq!(leaked_tasks(), 0);
+}
+
+#[test]
+fn nested_calls_have_different_wakers() {
+    block_on(async {
+        yield_now().await;
+        poll_fn(|outer| {
+            block_on(async {
+                yield_now().await;
+                poll_fn(|inner| {
+                    assert!(!inner.waker().will_wake(outer.waker()));
+                    Poll::Ready(())
+                })
+                .await;
+            });
+            Poll::Ready(())
+        })
+        .await;
+    });
+}
+
+#[test]
+fn wake_leaks_into_no_other_call() {
+    let mut kept = None;
+    block_on(async {
+        yield_now().await;
+        poll_fn(|cx| {
+            kept = Some(cx.waker().clone());
+            Poll::Ready(())
+        })
+        .await;
+    });
+    let kept = kept.unwrap();
+    let stray = thread::spawn({
+        let kept = kept.clone();
+        move || (0..1000).for_each(|_| kept.wake_by_ref())
+    });
+    let slot = Slot::default();
+    let other = slot.clone();
+    let real = thread::spawn(move || other.wait().wake());
+    let mut polls = 0;
+    let mut once = std::pin::pin!(slot.once());
+    block_on(poll_fn(|cx| {
+        polls += 1;
+        kept.wake_by_ref();
+        once.as_mut().poll(cx)
+    }));
+    assert_eq!(polls, 2);
+    stray.join().unwrap();
+    real.join().unwrap();
+}
+
+/// B41: the base and the tasks survive panics at any level.
+#[test]
+fn panics_leave_the_base_usable() {
+    let main = catch_unwind(|| {
+        block_on(async {
+            sleep(SHORT).await;
+            panic!("main, on purpose")
+        })
+    });
+    assert!(main.is_err());
+    let nested = spawn(async {
+        block_on(async {
+            yield_now().await;
+            panic!("nested, on purpose")
+        })
+    });
+    assert!(catch_unwind(AssertUnwindSafe(|| block_on(nested))).is_err());
+    assert!(!current::is_inside());
+    let tasks: Vec<_> = (0..1000).map(|n| spawn(async move { n })).collect();
+    block_on(async {
+        sleep(SHORT).await;
+        for (n, task) in tasks.into_iter().enumerate() {
+            assert_eq!(task.await, n);
+        }
+    });
+}
+
+#[test]
+fn dropped_executor_drops_its_tasks() {
+    let alive = Rc::new(Cell::new(0));
+    let executor = LocalExecutor::new();
+    let kept: Vec<Slot> = (0..10_000).map(|_| Slot::default()).collect();
+    for (n, slot) in kept.iter().enumerate() {
+        let (guard, slot) = (Guard::new(&alive), slot.clone());
+        executor
+            .spawn(async move {
+                let _guard = guard;
+                match n % 3 {
+                    0 => slot.forever().await,
+                    1 => sleep(Duration::from_secs(3600)).await,
+                    _ => pending().await,
+                }
+            })
+            .detach();
+    }
+    block_on(executor.run(sleep(SHORT)));
+    assert_eq!(alive.get(), 10_000);
+    drop(executor);
+    assert_eq!(alive.get(), 0);
+    for waker in kept.iter().filter_map(Slot::take) {
+        waker.wake();
+    }
+    block_on(yield_now());
+}
+
+/// Ruling 6, and a base that goes with its thread before or after the tasks that use it.
+#[test]
+fn thread_ends_with_tasks_that_wait_on_its_base() {
+    for _ in 0..20 {
+        thread::spawn(|| {
+            spawn(sleep(Duration::from_secs(3600))).detach();
+            block_on(sleep(SHORT));
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+/// A destructor may block.
+#[test]
+fn block_on_inside_drop() {
+    struct Blocking;
+    impl Drop for Blocking {
+        fn drop(&mut self) {
+            block_on(sleep(SHORT));
+        }
+    }
+    block_on(async {
+        let _blocking = Blocking;
+        yield_now().await;
+        drop(spawn(async {
+            let _blocking = Blocking;
+            pending::<()>().await
+        }));
+        yield_now().await;
+    });
+}
+
+/// Ruling 15: a callback of an event must not block. The panic says what to do instead.
+#[test]
+fn block_on_inside_a_callback_panics_with_advice() {
+    let done = Rc::new(Cell::new(false));
+    let seen = Rc::clone(&done);
+    let base = current::base().unwrap();
+    let remote = base.remote();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    remote
+        .post(move |_| {
+            let caught = catch_unwind(|| block_on(yield_now())).unwrap_err();
+            let message = caught.downcast_ref::<String>().cloned();
+            sender.send(message.unwrap_or_default()).unwrap();
+        })
+        .unwrap();
+    block_on(async {
+        while !seen.get() {
+            if let Ok(message) = receiver.try_recv() {
+                assert!(message.contains("spawn"), "{message}");
+                seen.set(true);
+            }
+            yield_now().await;
+        }
+    });
+    assert!(done.get());
+}
