@@ -1,0 +1,55 @@
+//! Async sockets and descriptors on the levent reactor.
+//!
+//! ```text
+//! net::TcpStream, UdpSocket, unix::…     handles to share: names resolved, accept errors paced
+//!        │ Arc
+//!    Async<T>                            one descriptor: try the operation, wait on `WouldBlock`
+//!        │
+//!  levent_reactor::lane::Source          its registration: readiness, wakers
+//! ```
+//!
+//! [`Async<T>`] makes any descriptor asynchronous; [`net`] has the sockets ready to use. Nothing here knows an executor: the
+//! futures run inside a levent loop, where they cost no lock, and under any other executor, where the reactor's
+//! background base waits for them.
+//!
+//! # What holds everywhere
+//!
+//! 1. **The operation comes first.** It is tried before anything is waited for, so that what is there already is
+//!    delivered by the first poll.
+//! 2. **Dropping a future loses no data.** A read or write either happened, and then its poll answered, or it did not
+//!    happen. Every future of this crate is cancel safe; what that means for a partly finished sequence is noted there.
+//! 3. **`read_with`, `readable`, `accept`, `recv` and their like may be awaited by any number of tasks at once.** The
+//!    `poll_*` methods, and with them `AsyncRead` and `AsyncWrite`, have room for one waker per direction.
+//! 4. **A descriptor has one registration.** A second [`Async`] of it is refused with `AlreadyExists`.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use futures_lite::{future, AsyncReadExt, AsyncWriteExt};
+//! use levent_io::net::TcpStream;
+//!
+//! # fn main() -> std::io::Result<()> {
+//! future::block_on(async {
+//!     let mut stream = TcpStream::connect("127.0.0.1:7000").await?;
+//!     stream.write_all(b"hello").await?;
+//!     let mut answer = [0; 5];
+//!     stream.read_exact(&mut answer).await?;
+//!     Ok(())
+//! })
+//! # }
+//! ```
+
+#![deny(unsafe_code)]
+
+mod accept;
+mod async_io;
+pub mod net;
+mod operations;
+mod raw_mut;
+mod ready;
+mod sockets;
+mod traits;
+
+pub use async_io::Async;
+pub use levent_reactor::IoSafe;
+pub use ready::{Readable, ReadableOwned, Writable, WritableOwned};
