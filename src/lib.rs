@@ -1,0 +1,76 @@
+//! An async runtime with libevent's semantics at its core: one thread, one loop, few dependencies.
+//!
+//! `block_on` drives a *base*: descriptors, timers and signals of one thread. Tasks are spawned onto the same thread, so they may
+//! hold `Rc` and `RefCell`; sockets and timers are `Send + Sync` all the same, so libraries written for smol's traits work on
+//! them. Nothing runs behind your back: a program that only uses this crate's loops has the threads that it made itself.
+//!
+//! ```no_run
+//! use futures_lite::{AsyncReadExt, AsyncWriteExt};
+//! use levent::net::TcpListener;
+//! use std::io;
+//!
+//! fn main() -> io::Result<()> {
+//!     levent::block_on(async {
+//!         let listener = TcpListener::bind("127.0.0.1:7000").await?;
+//!         loop {
+//!             let (mut stream, peer) = listener.accept().await?;
+//!             levent::spawn(async move {
+//!                 let mut buffer = vec![0; 4096];
+//!                 loop {
+//!                     match stream.read(&mut buffer).await {
+//!                         Ok(0) | Err(_) => break println!("{peer} left"),
+//!                         Ok(n) => if stream.write_all(&buffer[..n]).await.is_err() { break },
+//!                     }
+//!                 }
+//!             })
+//!             .detach();
+//!         }
+//!     })
+//! }
+//! ```
+//!
+//! | Want | Go to |
+//! |---|---|
+//! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
+//! | sockets | [`net`]; any descriptor: [`Async`] |
+//! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |
+//! | signals | [`ctrl_c`], [`Signals`]; the numbers: [`signal`] |
+//! | the loop itself, with callbacks | [`reactor`] |
+//! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
+//!
+//! `read`, `write_all`, `next` and their like are extension methods of the traits in [`prelude`]: take them from `futures-lite` or
+//! `futures-util`, whichever your program has.
+//!
+//! # Features
+//!
+//! None is on by default, and none changes what the rest does.
+//!
+//! - `hyper`: adapters for hyper 1, in the module of that name.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "hyper")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
+pub mod hyper;
+pub mod prelude;
+
+#[doc(no_inline)]
+pub use levent_reactor as reactor;
+#[doc(no_inline)]
+pub use levent_signal as signal;
+#[doc(no_inline)]
+pub use levent_timer as timer;
+
+pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yield_now};
+pub use levent_io::{Async, net};
+pub use levent_signal::{CtrlC, Signals, ctrl_c};
+pub use levent_timer::{
+    Elapsed, Interval, Sleep, Timeout, Timer, interval, interval_at, sleep, sleep_until, timeout,
+    timeout_at,
+};
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
