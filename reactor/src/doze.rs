@@ -83,14 +83,13 @@ mod loom_tests {
                 })
                 .collect();
             let mut read = 0;
-            let mut rings = 0;
+            let (mut rings, mut sleeps) = (0, 0);
             for _ in 0..2 {
                 let asleep = doze.begin();
                 if asleep {
                     // The kernel's wait: it ends at once if a bell is there.
-                    let rung = std::mem::take(&mut *bells.lock().unwrap());
-                    rings += rung;
-                    assert!(rung <= 1);
+                    sleeps += 1;
+                    rings += std::mem::take(&mut *bells.lock().unwrap());
                 }
                 if doze.end() {
                     read += std::mem::take(&mut *mail.lock().unwrap());
@@ -107,7 +106,8 @@ mod loom_tests {
                 assert_eq!(left, 0, "a message lies in the box of a base that sleeps");
             }
             assert_eq!(read + left, 2);
-            assert!(rings + outstanding <= 2);
+            // A ring may come after the sleep that it was for; there is never more than one for each.
+            assert!(rings + outstanding <= sleeps);
         });
     }
 }
