@@ -66,11 +66,13 @@ pub(crate) struct Home {
     next_driver: Cell<u64>,
     /// Futures not dropped yet.
     live: Cell<usize>,
-    /// Tasks whose `run` is on the stack; more than one where `block_on` nests.
+    /// How many times `run_each` is on the stack, at most one task in each; more than one where `block_on` nests.
     running: Cell<usize>,
     waiting: RefCell<Waiting>,
     /// No task is queued any more. Set at the end of `close`, never cleared.
     closed: Cell<bool>,
+    /// A wake is nothing but a push: nobody is in `parked`, and `closed` is not set. Kept beside them, since every wake asks.
+    plain: Cell<bool>,
 }
 
 /// The wakers of the tasks that have waited: the way to reach them all when the executor is dropped.
@@ -95,6 +97,7 @@ impl Queue {
                     vacant: Vec::new(),
                 }),
                 closed: Cell::new(false),
+                plain: Cell::new(true),
             }),
             foreign: Foreign::new(),
         }
@@ -110,6 +113,7 @@ impl Queue {
     }
 
     /// A wake at home, when there is more to do than to push.
+    #[cold]
     pub(crate) fn push_and_ring(&self, runnable: Runnable) {
         let at = self.at_home();
         if at.home.closed.get() {
@@ -120,6 +124,7 @@ impl Queue {
     }
 
     /// A wake from another thread.
+    #[cold]
     pub(crate) fn push_abroad(&self, runnable: Runnable) {
         match self.foreign.push(runnable) {
             Pushed::Quiet => {}
@@ -135,10 +140,18 @@ impl Queue {
 
 impl Home {
     /// Is a wake nothing but a push? False if a driver sleeps, and after `close`.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.parked.borrow().is_empty() && !self.closed.get()
+        self.plain.get()
     }
 
+    /// Works `plain` out anew, after a change of `parked` or `closed`.
+    fn settle(&self) {
+        self.plain
+            .set(self.parked.borrow().is_empty() && !self.closed.get());
+    }
+
+    #[inline]
     pub(crate) fn push(&self, runnable: Runnable) {
         self.ready.borrow_mut().push_back(runnable);
     }
@@ -225,20 +238,20 @@ impl<'q> AtHome<'q> {
     }
 
     fn run_each(self, limit: usize, operations: u32) -> usize {
+        let running = self.home.running.get();
+        self.home.running.set(running + 1);
         let mut ran = 0;
         while ran < limit {
             // The queue may be shorter than it was: a task that calls `block_on` runs the others.
             let Some(runnable) = self.home.pop() else {
                 break;
             };
-            let running = self.home.running.get();
-            self.home.running.set(running + 1);
             levent_reactor::current::refill(operations);
             // Does not unwind: the cell hands a panic on to the task's awaiter.
             runnable.run();
-            self.home.running.set(running);
             ran += 1;
         }
+        self.home.running.set(running);
         count_polls(ran);
         ran
     }
@@ -269,6 +282,8 @@ impl<'q> AtHome<'q> {
             // For its memory: parking does not allocate each time.
             *now = parked;
         }
+        drop(now);
+        self.home.settle();
     }
 
     /// Drops every future, and returns when that is done.
@@ -301,6 +316,7 @@ impl<'q> AtHome<'q> {
             }
         }
         home.closed.set(true);
+        home.settle();
         self.queue.foreign.close();
         // The last reference to the queue may be a waker on another thread, which drops nothing of `Home`.
         drop(home.parked.take());
@@ -330,6 +346,7 @@ impl<'q> AtHome<'q> {
     /// Leaves the waker of a driver, to be woken by the next push here.
     pub(crate) fn park(self, driver: u64, waker: Waker) {
         self.home.parked.borrow_mut().push((driver, waker));
+        self.home.settle();
     }
 
     /// Takes the waker of a driver back, if no push has used it.
@@ -337,6 +354,8 @@ impl<'q> AtHome<'q> {
         let mut parked = self.home.parked.borrow_mut();
         let index = parked.iter().position(|(id, _)| *id == driver)?;
         let (_, waker) = parked.swap_remove(index);
+        drop(parked);
+        self.home.settle();
         Some(waker)
     }
 }

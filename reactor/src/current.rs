@@ -34,6 +34,7 @@ thread_local! {
     static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
 }
 
+/// Outside a loop. It is counted down all the same, which is cheaper than to ask.
 const UNLIMITED: u32 = u32::MAX;
 
 /// This thread's default base, made at the first call.
@@ -86,17 +87,23 @@ pub fn is_inside() -> bool {
 /// Leaf futures of other crates may call it too; sources and alarms do. Without a budget nothing is counted.
 #[inline]
 pub fn spend(cx: &mut Context<'_>) -> Poll<()> {
-    match BUDGET.get() {
-        UNLIMITED => Poll::Ready(()),
-        0 => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        left => {
-            BUDGET.set(left - 1);
-            Poll::Ready(())
-        }
+    let left = BUDGET.get();
+    if left == 0 && is_spent() {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
     }
+    BUDGET.set(BUDGET.get() - 1);
+    Poll::Ready(())
+}
+
+/// The count has come down to zero. Outside a loop nobody refills it, and nothing is to be bounded: it starts again.
+#[cold]
+fn is_spent() -> bool {
+    let is_inside = is_inside();
+    if !is_inside {
+        BUDGET.set(UNLIMITED);
+    }
+    is_inside
 }
 
 /// Gives the poll that follows a budget of this many leaf operations. Executors call it before they poll a task.
@@ -113,21 +120,31 @@ pub(crate) fn lift_budget() {
 /// Acts on the engine of the innermost loop. `None` if this thread is inside no loop, or the engine is in use further up the
 /// stack (a waker's `clone` that comes back to us): then the caller takes the way from away, which is always right.
 /// `f` must not run foreign code.
-#[inline]
+#[inline(always)]
 pub(crate) fn with<R>(f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
     CURRENT
-        .try_with(|current| {
-            if let Top::Engine(engine) = &mut *current.try_borrow_mut().ok()? {
-                return Some(f(engine));
-            }
-            lease_intended(current)?;
-            match &mut *current.try_borrow_mut().ok()? {
-                Top::Engine(engine) => Some(f(engine)),
-                _ => None,
-            }
-        })
+        .try_with(
+            #[inline(always)]
+            |current| {
+                if let Top::Engine(engine) = &mut *current.try_borrow_mut().ok()? {
+                    return Some(f(engine));
+                }
+                with_intended(current, f)
+            },
+        )
         .ok()
         .flatten()
+}
+
+/// As [`with`], where no engine is at hand: leases it first, if the thread means to.
+#[cold]
+#[inline(never)]
+fn with_intended<R>(current: &RefCell<Top>, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+    lease_intended(current)?;
+    match &mut *current.try_borrow_mut().ok()? {
+        Top::Engine(engine) => Some(f(engine)),
+        _ => None,
+    }
 }
 
 /// Leases the default base's engine if the thread has entered without it.

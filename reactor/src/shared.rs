@@ -255,6 +255,9 @@ impl fmt::Debug for Shared {
 /// Wakes wakers one by one and returns the emptied list, for its capacity. A waker that panics is its maker's problem: the
 /// others are woken all the same.
 pub(crate) fn wake_all(mut wakers: Vec<Waker>) -> Vec<Waker> {
+    if wakers.is_empty() {
+        return wakers;
+    }
     let mut due = wakers.drain(..);
     while due.len() > 0 {
         // The payload's own drop may panic as well; it is not ours to care for.

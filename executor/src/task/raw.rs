@@ -32,20 +32,24 @@ use crate::queue::{Home, Queue};
 pub(crate) type Runnable = async_task::Runnable<Arc<Queue>>;
 
 /// The number of this thread: never 0, never used again.
+#[inline]
 pub(crate) fn thread_number() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     thread_local! {
         // Const and without a destructor, so that it can be read during the thread's teardown too.
         static NUMBER: Cell<u64> = const { Cell::new(0) };
     }
-    let number = NUMBER.get();
-    if number != 0 {
-        return number;
+    #[cold]
+    fn first() -> u64 {
+        // Relaxed: the numbers only have to differ.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        NUMBER.set(number);
+        number
     }
-    // Relaxed: the numbers only have to differ.
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    NUMBER.set(number);
-    number
+    match NUMBER.get() {
+        0 => first(),
+        number => number,
+    }
 }
 
 /// A value that only the thread that made it can see.
@@ -103,16 +107,22 @@ fn schedule(runnable: Runnable) {
             let home = unsafe { &*home };
             home.push(runnable);
         }
-        Some(_) => {
-            let queue = Arc::clone(queue);
-            queue.push_and_ring(runnable);
-        }
-        None => {
-            // Once it is pushed, home may run the task to its end and free the cell.
-            let queue = Arc::clone(queue);
-            queue.push_abroad(runnable);
-        }
+        Some(_) => schedule_and_ring(runnable),
+        None => schedule_abroad(runnable),
     }
+}
+
+#[cold]
+fn schedule_and_ring(runnable: Runnable) {
+    let queue = Arc::clone(runnable.metadata());
+    queue.push_and_ring(runnable);
+}
+
+#[cold]
+fn schedule_abroad(runnable: Runnable) {
+    // Once it is pushed, home may run the task to its end and free the cell.
+    let queue = Arc::clone(runnable.metadata());
+    queue.push_abroad(runnable);
 }
 
 /// The owner of a queue and of the tasks spawned on it.

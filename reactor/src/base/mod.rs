@@ -18,12 +18,13 @@ pub use introspect::{Counted, EventInfo};
 pub use turn::{LoopEnd, LoopFlags};
 pub use watcher::{PrepareInfo, Watcher};
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::watcher::Watchers;
@@ -67,6 +68,8 @@ pub(crate) struct Local {
     pub(crate) check: Watchers,
     /// The event whose callback is running (INT-4).
     running: Cell<Option<Rc<Inner>>>,
+    /// The empty list that the engine's list of due wakers is swapped with.
+    spare: Cell<Vec<Waker>>,
     /// A callback, watcher or posted closure of this base is running: its loop cannot be entered (LOOP-12).
     in_callback: Cell<bool>,
     method: Method,
@@ -139,6 +142,7 @@ impl Base {
                 prepare: Watchers::default(),
                 check: Watchers::default(),
                 running: Cell::new(None),
+                spare: Cell::default(),
                 in_callback: Cell::new(false),
                 method,
                 created,
@@ -184,7 +188,7 @@ impl Base {
             current::enter_with(engine)
         };
         Ok(Entered {
-            base: Some(self.clone()),
+            base: OnceCell::from(self.clone()),
             entry,
         })
     }
@@ -369,8 +373,8 @@ impl Drop for Local {
 /// ```
 #[derive(Debug)]
 pub struct Entered {
-    /// `None`: the thread's default base, which may not exist yet.
-    base: Option<Base>,
+    /// Empty: the thread's default base, whose engine has not been needed yet. Once this is set, the engine is leased.
+    base: OnceCell<Base>,
     entry: Entry,
 }
 
@@ -380,7 +384,7 @@ impl Entered {
             return Err(busy());
         }
         Ok(Entered {
-            base: None,
+            base: OnceCell::new(),
             entry: current::enter_lazily(),
         })
     }
@@ -396,13 +400,17 @@ impl Entered {
             Wait::Block => Sleep::Forever,
             Wait::AtMost(most) => Sleep::For(crate::clock::nanos(most)),
         };
-        match &self.base {
+        match self.base.get() {
             Some(base) => base.turn(most),
-            None => {
-                current::lease()?;
-                current::base()?.turn(most)
-            }
+            None => self.leased_base()?.turn(most),
         }
+    }
+
+    #[cold]
+    fn leased_base(&self) -> io::Result<&Base> {
+        current::lease()?;
+        let base = current::base()?;
+        Ok(self.base.get_or_init(|| base))
     }
 
     /// The base that is entered; makes the thread's default base if need be.
@@ -411,7 +419,7 @@ impl Entered {
     ///
     /// What making a base may answer.
     pub fn base(&self) -> io::Result<Base> {
-        match &self.base {
+        match self.base.get() {
             Some(base) => Ok(base.clone()),
             None => current::base(),
         }

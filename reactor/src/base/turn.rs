@@ -2,9 +2,11 @@
 
 use std::io;
 use std::rc::Rc;
+use std::task::Waker;
 
 use super::Base;
 use crate::Flags;
+use crate::engine::Engine;
 use crate::engine::pass::Entry;
 use crate::engine::wait::Sleep;
 use crate::event::{Event, Inner};
@@ -40,6 +42,17 @@ pub enum LoopEnd {
     Stopped,
 }
 
+/// What keeps the loop going.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    /// Pending events (the default).
+    WhilePending,
+    /// Nothing need be pending; exit and break end it.
+    UntilTold,
+    /// An executor has reasons of its own to stay: exit and break are not for it.
+    Always,
+}
+
 /// What one iteration did.
 enum Iteration {
     /// It left before waiting.
@@ -48,6 +61,71 @@ enum Iteration {
     Idle,
     /// A pass ran. `work`: a callback of a user's event was among it.
     Ran { work: bool },
+}
+
+/// What steps 7 to 11 have left to be done with nothing borrowed.
+struct Due {
+    left: Option<LoopEnd>,
+    active: bool,
+    mail: bool,
+    discarded: bool,
+}
+
+impl Due {
+    fn left(end: LoopEnd) -> Due {
+        Due {
+            left: Some(end),
+            active: false,
+            mail: false,
+            discarded: false,
+        }
+    }
+}
+
+/// Steps 1 to 5 of an iteration: how long to wait, or why to leave.
+#[inline]
+fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd> {
+    // 1. Clear the continue flag.
+    engine.again = false;
+    // 2. Leave if told to.
+    if stay == Stay::Always {
+        engine.exit = false;
+        engine.stop = false;
+    } else if engine.exit || engine.stop {
+        return Err(LoopEnd::Stopped);
+    }
+    // 4. Leave if nothing is left (before the wait is chosen: that may read the clock).
+    if stay == Stay::WhilePending && engine.is_empty() {
+        // What other threads have posted may be something.
+        if engine.shared.doze.end() {
+            engine.read_mail();
+        }
+        if engine.is_empty() && !engine.mail {
+            return Err(LoopEnd::Dry);
+        }
+    }
+    // 3. Choose the wait.
+    let sleep = if engine.mail {
+        Sleep::No
+    } else {
+        engine.choose_wait(most)
+    };
+    // 5. Later events become active.
+    engine.promote();
+    Ok(sleep)
+}
+
+/// Step 11, after the wait (7 to 9): passed deadlines become active. With them come the wakers of all that is ready.
+#[inline]
+fn finish(engine: &mut Engine, woken: &mut Vec<Waker>) -> Due {
+    engine.expire();
+    std::mem::swap(&mut engine.woken, woken);
+    Due {
+        left: None,
+        active: engine.active.len() > 0,
+        mail: std::mem::take(&mut engine.mail),
+        discarded: !engine.discarded.is_empty(),
+    }
 }
 
 impl Base {
@@ -73,13 +151,18 @@ impl Base {
             engine.exit = false;
             engine.stop = false;
         });
+        let stay = if flags.contains(LoopFlags::NO_EXIT_ON_EMPTY) {
+            Stay::UntilTold
+        } else {
+            Stay::WhilePending
+        };
         let most = if flags.contains(LoopFlags::NONBLOCK) {
             Sleep::No
         } else {
             Sleep::Forever
         };
         loop {
-            match self.iterate(most, flags.contains(LoopFlags::NO_EXIT_ON_EMPTY))? {
+            match self.iterate(most, stay)? {
                 Iteration::Left(end) => return Ok(end),
                 Iteration::Idle if flags.contains(LoopFlags::NONBLOCK) => {
                     return Ok(LoopEnd::Stopped);
@@ -96,80 +179,49 @@ impl Base {
 
     /// One iteration for an executor: it has reasons of its own to stay.
     pub(crate) fn turn(&self, most: Sleep) -> io::Result<()> {
-        self.with(|engine| {
-            engine.exit = false;
-            engine.stop = false;
-        });
-        self.iterate(most, true).map(drop)
+        self.iterate(most, Stay::Always).map(drop)
     }
 
-    fn iterate(&self, most: Sleep, stays: bool) -> io::Result<Iteration> {
-        enum Step {
-            Leave(LoopEnd),
-            Wait(Sleep),
-        }
-        let step = self.with(|engine| {
-            // 1. Clear the continue flag.
-            engine.again = false;
-            // 2. Leave if told to.
-            if engine.exit || engine.stop {
-                return Step::Leave(LoopEnd::Stopped);
-            }
-            // 4. Leave if nothing is left (before the wait is chosen: that may read the clock).
-            if !stays && engine.is_empty() {
-                // What other threads have posted may be something.
-                if engine.shared.doze.end() {
-                    engine.read_mail();
+    fn iterate(&self, most: Sleep, stay: Stay) -> io::Result<Iteration> {
+        let mut woken = self.local.spare.take();
+        // Without watchers nothing foreign runs before step 12, and one visit to the engine does it all.
+        let due = if self.local.prepare.is_empty() && self.local.check.is_empty() {
+            self.with(|engine| match begin(engine, most, stay) {
+                Ok(sleep) => engine.wait(sleep).map(|()| finish(engine, &mut woken)),
+                Err(end) => Ok(Due::left(end)),
+            })?
+        } else {
+            match self.with(|engine| begin(engine, most, stay)) {
+                Err(end) => Due::left(end),
+                Ok(sleep) => {
+                    // 6. Prepare watchers. Better than LOOP-27: what they change counts for the wait.
+                    self.watch_prepare(sleep);
+                    self.with(|engine| {
+                        let sleep = engine.choose_wait(most);
+                        engine.wait(sleep)
+                    })?;
+                    // 10. Check watchers.
+                    self.watch_check();
+                    self.with(|engine| finish(engine, &mut woken))
                 }
-                if engine.is_empty() && !engine.mail {
-                    return Step::Leave(LoopEnd::Dry);
-                }
             }
-            // 3. Choose the wait.
-            let sleep = if engine.mail {
-                Sleep::No
-            } else {
-                engine.choose_wait(most)
-            };
-            // 5. Later events become active.
-            engine.promote();
-            Step::Wait(sleep)
-        });
-        let mut sleep = match step {
-            Step::Leave(end) => return Ok(Iteration::Left(end)),
-            Step::Wait(sleep) => sleep,
         };
-        // 6. Prepare watchers.
-        if !self.local.prepare.is_empty() {
-            self.watch_prepare(sleep);
-            // Better than LOOP-27: what they have changed counts.
-            sleep = self.with(|engine| engine.choose_wait(most));
+        self.local.spare.set(wake_all(woken));
+        if let Some(end) = due.left {
+            return Ok(Iteration::Left(end));
         }
-        // 7. to 9. Drop the cached time, wait, leave if that failed, cache the time.
-        self.with(|engine| engine.wait(sleep))?;
-        // 10. Check watchers.
-        if !self.local.check.is_empty() {
-            self.watch_check();
+        if due.discarded {
+            drop(self.with(|engine| std::mem::take(&mut engine.discarded)));
         }
-        // 11. Passed deadlines become active. With them come the wakers of all that is ready.
-        let (woken, discarded, mail) = self.with(|engine| {
-            engine.expire();
-            (
-                std::mem::take(&mut engine.woken),
-                std::mem::take(&mut engine.discarded),
-                std::mem::take(&mut engine.mail),
-            )
-        });
-        drop(discarded);
-        if !woken.is_empty() {
-            let empty = wake_all(woken);
-            self.with(|engine| engine.keep_woken(empty));
-        }
-        if mail {
+        if due.mail {
             self.run_posted();
         }
         // 12. One pass.
-        Ok(self.process())
+        if due.active || due.mail {
+            Ok(self.process())
+        } else {
+            Ok(Iteration::Idle)
+        }
     }
 
     fn run_posted(&self) {

@@ -8,9 +8,9 @@
 //! 1. With edges, a descriptor is registered once for IN and RDHUP; OUT joins, for good, when a write first has to wait.
 //!    Without edges, the interest is exactly the directions that somebody waits for: a reported one is taken out at once, so
 //!    that nothing spins.
-//! 2. `ready` starts full ("try"). A direction is cleared when an operation found nothing or less than it asked for, and set
-//!    by the next report. A latched hang-up or error is never cleared, so that data and FIN reported together cannot lose the
-//!    end of the stream.
+//! 2. `ready` latches reports that found no waker to take: a poll that looks at it learns whether anything came since. Looking
+//!    and parking clear the direction. A latched hang-up or error is never cleared, so that data and FIN reported together
+//!    cannot lose the end of the stream.
 //! 3. A slot is known by its index and its key; keys are never used again. Whoever comes with another key comes too late.
 
 use std::io;
@@ -63,12 +63,6 @@ impl Slot {
         self.ready = self.ready.without(direction.ready());
     }
 
-    /// An operation in this direction may be tried after all.
-    #[inline]
-    pub(crate) fn set_ready(&mut self, direction: Direction) {
-        self.ready |= direction.ready();
-    }
-
     /// Forgets that writing is possible, unless nobody would tell when it is again: until OUT is registered the next write has
     /// to find out itself. Says whether it did.
     pub(crate) fn clear_write(&mut self) -> bool {
@@ -77,6 +71,20 @@ impl Slot {
             self.clear(Direction::Write);
         }
         is_watched
+    }
+
+    /// Parks a waker if the direction is watched and its place is free: all that there is to do in the usual case.
+    #[inline]
+    pub(crate) fn park_quickly(&mut self, direction: Direction, waker: &Waker) -> bool {
+        let place = match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        };
+        if place.is_some() || !self.interest.contains(direction.interest()) {
+            return false;
+        }
+        *place = Some(waker.clone());
+        true
     }
 
     fn take_wakers(&mut self, woken: &mut Vec<Waker>) {
@@ -143,6 +151,9 @@ impl Lane {
     }
 
     pub(crate) fn key(&mut self) -> u64 {
+        if self.next_key & super::GENERATION == 0 {
+            self.next_key += 1;
+        }
         let key = self.next_key;
         self.next_key += 1;
         key
@@ -217,7 +228,7 @@ impl Engine {
             key,
             fd,
             interest,
-            ready: Ready::READ | Ready::WRITE,
+            ready: Ready::NONE,
             read: None,
             write: None,
             more: None,
@@ -261,7 +272,7 @@ impl Engine {
     }
 
     /// Parks a waker in the direction's one place. A different one that was there is woken by the next turn.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn lane_park(&mut self, index: u32, direction: Direction, waker: &Waker) -> bool {
         if !self.lane_watch(index, direction) {
             return false;
@@ -332,25 +343,31 @@ impl Engine {
     }
 
     /// Delivers a backend's report: latches it and takes the wakers of the reported directions.
-    #[inline]
-    pub(crate) fn report_lane(&mut self, generation: u64, index: u32, ready: Ready) {
+    #[inline(always)]
+    pub(crate) fn report_lane(&mut self, token: u64, ready: Ready) {
+        let index = token as u32;
         let Some(slot) = self.lane.slots.get_mut(index as usize) else {
             return;
         };
-        if slot.key == 0 || slot.key & super::GENERATION != generation {
+        // A free slot has key 0, and no key in use has generation 0.
+        if (slot.key ^ token >> 32) & super::GENERATION != 0 {
             return;
         }
-        slot.ready |= ready;
+        // A waker that is taken carries the news; the latch is for those who come later. An end or an error stays latched.
+        let mut latched = ready;
         if ready.intersects(READS) {
             if let Some(waker) = slot.read.take() {
                 self.woken.push(waker);
+                latched = latched.without(Ready::READ);
             }
         }
         if ready.intersects(WRITES) {
             if let Some(waker) = slot.write.take() {
                 self.woken.push(waker);
+                latched = latched.without(Ready::WRITE);
             }
         }
+        slot.ready |= latched;
         if slot.more.is_some() {
             self.report_waiting(index, ready);
         }
@@ -360,6 +377,7 @@ impl Engine {
     }
 
     /// Takes the wakers of those further waiters whose direction was reported, in the order they came.
+    #[cold]
     fn report_waiting(&mut self, index: u32, ready: Ready) {
         let slot = &mut self.lane.slots[index as usize];
         let Some(more) = slot.more.take() else { return };
@@ -374,6 +392,7 @@ impl Engine {
     }
 
     /// Without edges, takes what was reported out of the interest until somebody waits for it again.
+    #[inline(never)]
     fn lane_disarm(&mut self, index: u32, ready: Ready) {
         let slot = &mut self.lane.slots[index as usize];
         let mut rest = slot.interest;

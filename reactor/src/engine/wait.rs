@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::events::ALARM;
 use super::record::{ACTIVE, INSERTED, LATER};
-use super::{Engine, Kind, unpack};
+use super::{Engine, Kind, is_lane, unpack};
 use crate::event::Flags;
 use crate::shared::Message;
 
@@ -53,9 +53,13 @@ impl Engine {
         let result = self.backend.wait(wait, &mut reports);
         let notified = self.shared.doze.end();
         for report in reports.drain(..) {
+            if is_lane(report.token) {
+                self.report_lane(report.token, report.ready);
+                continue;
+            }
             let (kind, generation, index) = unpack(report.token);
             match kind {
-                Kind::Lane => self.report_lane(generation, index, report.ready),
+                Kind::Lane => {}
                 Kind::Fd => self.report_fd(generation, index as i32, report.ready),
                 Kind::Bell => {
                     // With edges nobody ever reads the counter; without them it would stay ready (THR-10).
@@ -182,16 +186,6 @@ impl Engine {
         if self.active.later_len() > 0 {
             self.deferred = u32::try_from(self.active.later_len()).unwrap_or(u32::MAX);
             self.active.promote(&mut self.records);
-        }
-    }
-}
-
-impl Engine {
-    /// Takes back the emptied list of wakers, for its capacity.
-    #[inline]
-    pub(crate) fn keep_woken(&mut self, empty: Vec<std::task::Waker>) {
-        if self.woken.is_empty() {
-            self.woken = empty;
         }
     }
 }

@@ -11,9 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::Direction;
-use super::source::{Source, pack};
+use super::source::{PARKED, Source, pack};
 use crate::engine::Engine;
 use crate::engine::lane::Waiting;
+use crate::engine::{Kind, pack as pack_token};
 use crate::shared::{Message, Shared, lock};
 use crate::sys::epoll::Control;
 use crate::{background, current, sys};
@@ -70,9 +71,9 @@ pub(super) fn park(
 
     let shared = Shared::find(base);
     let is_waited_for = source
-        .parked
+        .state
         .iter()
-        .any(|parked| parked.load(Ordering::Relaxed));
+        .any(|state| state.load(Ordering::Relaxed) == PARKED);
     // From where nobody can be waiting: gone, at rest, an outer loop of this thread, or running without waiters.
     let taken = match &shared {
         None => Some(Vec::new()),
@@ -301,9 +302,9 @@ impl Engine {
                 let ready = sys::unowned::poll_raw(fd, direction.asked());
                 match ready {
                     Ok(ready) if ready.is_empty() => {}
-                    Ok(ready) => self.report_lane(key & crate::engine::GENERATION, index, ready),
+                    Ok(ready) => self.report_lane(pack_token(Kind::Lane, key, index), ready),
                     Err(_) => {
-                        self.report_lane(key & crate::engine::GENERATION, index, direction.ready())
+                        self.report_lane(pack_token(Kind::Lane, key, index), direction.ready())
                     }
                 }
             }

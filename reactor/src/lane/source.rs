@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use super::{Direction, away};
@@ -48,8 +48,11 @@ pub struct Source {
     /// The home: the base's number above, the slot's index below. Read and written relaxed: a stale name is found out by
     /// the key, and whoever moves a registration does so under the lock in `away`.
     pub(super) home: AtomicU64,
-    /// Per direction: somebody has parked a waker at home since the last transfer. A hint for those away; plain stores.
-    pub(super) parked: [AtomicBool; 2],
+    /// Per direction: what the next poll does first ([`TRY`], [`LOOK`], [`PARKED`]). Plain loads and stores; whoever sees an
+    /// old value makes one system call, or one visit, too many.
+    pub(super) state: [AtomicU8; 2],
+    /// May a short transfer be trusted (`Config::trust_short` of the base that it was made at)?
+    trusts_short: bool,
 }
 
 // The fields are numbers; no broken invariant can be seen through them after a panic.
@@ -61,6 +64,14 @@ impl RefUnwindSafe for Source {}
 pub struct Waiter {
     pub(super) id: u64,
 }
+
+/// The next transfer is tried at once.
+const TRY: u8 = 0;
+/// The last transfer was short: the latch is looked at first.
+const LOOK: u8 = 1;
+/// A waker was parked, and nothing was transferred since. Whoever is polled now was most likely woken: tried at once. Tells
+/// those away that somebody may be waiting at home.
+pub(super) const PARKED: u8 = 2;
 
 /// What a poll is to do next. Small on purpose: it comes out of the engine in a register.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,9 +110,9 @@ impl Source {
         let insert = |engine: &mut Engine| {
             engine
                 .lane_insert(raw, None)
-                .map(|(index, key)| (pack(engine.id, index), key))
+                .map(|(index, key)| (pack(engine.id, index), key, engine.trust_short))
         };
-        let (home, key) = match current::with(insert) {
+        let (home, key, trusts_short) = match current::with(insert) {
             Some(result) => result?,
             None => match current::with_base(&current::base()?, insert) {
                 Some(result) => result?,
@@ -116,7 +127,8 @@ impl Source {
         Ok(Source {
             key,
             home: AtomicU64::new(home),
-            parked: [AtomicBool::new(false), AtomicBool::new(false)],
+            state: [AtomicU8::new(TRY), AtomicU8::new(TRY)],
+            trusts_short,
         })
     }
 
@@ -134,46 +146,50 @@ impl Source {
         .flatten()
     }
 
-    /// Acts on the slot, if it is at home.
+    /// Parks the waker at home, if the slot is there. With `looks`, only if the latch says that the direction is not ready. The
+    /// latch is cleared either way: what it said is used up.
     #[inline]
-    fn with_slot(&self, f: impl FnOnce(&mut Slot)) {
-        current::with(|engine| {
-            let home = self.home.load(Ordering::Relaxed);
-            if (home >> 32) as u32 == engine.id {
-                if let Some(slot) = engine.lane.slot(home as u32, self.key) {
-                    f(slot);
-                }
-            }
-        });
+    fn visit(&self, direction: Direction, waker: &Waker, looks: bool) -> Step {
+        // One copy for each case, with nothing left to ask: this is the one visit that every request pays for.
+        match (direction, looks) {
+            (Direction::Read, true) => self.visit_for::<false, true>(waker),
+            (Direction::Read, false) => self.visit_for::<false, false>(waker),
+            (Direction::Write, true) => self.visit_for::<true, true>(waker),
+            (Direction::Write, false) => self.visit_for::<true, false>(waker),
+        }
     }
 
-    /// Parks the waker at home, if the slot is there. With `checks`, only if the latch says that the direction is not ready; a
-    /// read that is let through takes the latch with it, for it will most likely be short, which saves a second visit.
-    #[inline]
-    fn visit(&self, direction: Direction, waker: &Waker, checks: bool) -> Step {
-        current::with(|engine| {
-            let home = self.home.load(Ordering::Relaxed);
-            let index = home as u32;
-            if (home >> 32) as u32 != engine.id {
-                return Step::Away;
-            }
-            let takes = engine.trust_short && direction == Direction::Read;
-            let Some(slot) = engine.lane.slot(index, self.key) else {
-                return Step::Away;
-            };
-            if checks && slot.is_ready(direction) {
-                if takes {
-                    slot.clear(direction);
+    #[inline(never)]
+    fn visit_for<const WRITE: bool, const LOOKS: bool>(&self, waker: &Waker) -> Step {
+        let direction = if WRITE {
+            Direction::Write
+        } else {
+            Direction::Read
+        };
+        current::with(
+            #[inline(always)]
+            |engine| {
+                let home = self.home.load(Ordering::Relaxed);
+                let index = home as u32;
+                if (home >> 32) as u32 != engine.id {
+                    return Step::Away;
                 }
-                return Step::Try;
-            }
-            slot.clear(direction);
-            if engine.lane_park(index, direction, waker) {
-                Step::Parked
-            } else {
-                Step::Refused
-            }
-        })
+                let Some(slot) = engine.lane.slot(index, self.key) else {
+                    return Step::Away;
+                };
+                let is_ready = LOOKS && slot.is_ready(direction);
+                slot.clear(direction);
+                if is_ready {
+                    Step::Try
+                } else if slot.park_quickly(direction, waker)
+                    || engine.lane_park(index, direction, waker)
+                {
+                    Step::Parked
+                } else {
+                    Step::Refused
+                }
+            },
+        )
         .unwrap_or(Step::Away)
     }
 
@@ -203,7 +219,7 @@ impl Source {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    self.parked[direction as usize].store(false, Ordering::Relaxed);
+                    self.state[direction as usize].store(TRY, Ordering::Relaxed);
                     return Poll::Ready(result);
                 }
             }
@@ -228,33 +244,32 @@ impl Source {
         cx: &mut Context<'_>,
         mut op: impl FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        let state = &self.state[direction as usize];
+        if state.load(Ordering::Relaxed) == LOOK {
+            let step = self.visit(direction, cx.waker(), true);
+            if step == Step::Parked {
+                state.store(PARKED, Ordering::Relaxed);
+                return Poll::Pending;
+            }
+            if step == Step::Refused {
+                return Poll::Ready(Err(self.refusal()));
+            }
+            // What the latch said is used up; if the budget is spent now, the next poll has to try without it.
+            state.store(TRY, Ordering::Relaxed);
+        }
         if current::spend(cx).is_pending() {
             return Poll::Pending;
-        }
-        let parked = &self.parked[direction as usize];
-        // A write that has nobody parked is tried without asking: most writes are whole.
-        if direction == Direction::Read || parked.load(Ordering::Relaxed) {
-            match self.visit(direction, cx.waker(), true) {
-                Step::Try | Step::Away => {}
-                Step::Parked => {
-                    parked.store(true, Ordering::Relaxed);
-                    return Poll::Pending;
-                }
-                Step::Refused => return Poll::Ready(Err(self.refusal())),
-            }
         }
         loop {
             match op() {
                 Ok(moved) => {
-                    parked.store(false, Ordering::Relaxed);
-                    let is_short = moved < len && moved > 0;
-                    match direction {
-                        // The latch was taken by the visit.
-                        Direction::Read if is_short => {}
-                        Direction::Read => self.with_slot(|slot| slot.set_ready(direction)),
-                        Direction::Write if is_short => self.clear_after_short(),
-                        Direction::Write => {}
-                    }
+                    let is_short = moved < len && moved > 0 && self.trusts_short;
+                    let next = if is_short {
+                        self.after_short(direction)
+                    } else {
+                        TRY
+                    };
+                    state.store(next, Ordering::Relaxed);
                     return Poll::Ready(Ok(moved));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -262,27 +277,34 @@ impl Source {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.with_slot(|slot| slot.set_ready(direction));
+                    state.store(TRY, Ordering::Relaxed);
                     return Poll::Ready(Err(error));
                 }
             }
         }
     }
 
-    /// After a short write: the next one would find the buffer full, if the backend will tell when it is not any more.
+    /// What the poll after a short transfer does first.
+    #[inline]
+    fn after_short(&self, direction: Direction) -> u8 {
+        match direction {
+            // The latch was cleared when the reader parked, and is set by a report that found nobody parked; so it says
+            // whether anything came since the report that led to this read.
+            Direction::Read => LOOK,
+            Direction::Write => self.after_short_write(),
+        }
+    }
+
+    /// The buffer is full. If the backend will tell when it is not any more, the next write can wait without asking.
     #[cold]
-    fn clear_after_short(&self) {
+    fn after_short_write(&self) -> u8 {
         let cleared = self.at_home(|engine, index| {
-            let trusts = engine.trust_short;
             engine
                 .lane
                 .slot(index, self.key)
-                .is_some_and(|slot| trusts && slot.clear_write())
+                .is_some_and(Slot::clear_write)
         });
-        // The next write looks at the latch only if it must assume that somebody waits.
-        if cleared == Some(true) {
-            self.parked[Direction::Write as usize].store(true, Ordering::Relaxed);
-        }
+        if cleared == Some(true) { LOOK } else { TRY }
     }
 
     #[cold]
@@ -300,7 +322,7 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
         let step = self.visit(direction, cx.waker(), false);
-        self.parked[direction as usize].store(true, Ordering::Relaxed);
+        self.state[direction as usize].store(PARKED, Ordering::Relaxed);
         match step {
             Step::Parked => Poll::Pending,
             Step::Refused => Poll::Ready(self.refusal()),
@@ -372,7 +394,7 @@ impl Source {
             }
             engine.lane_wait(index, waiting)
         });
-        self.parked[direction as usize].store(true, Ordering::Relaxed);
+        self.state[direction as usize].store(PARKED, Ordering::Relaxed);
         match parked {
             Some(true) => Poll::Pending,
             Some(false) => Poll::Ready(Err(self.refusal())),
