@@ -34,7 +34,6 @@ use crate::current::{self, Entry};
 use crate::engine::deadlines::QueueId;
 use crate::engine::wait::Sleep;
 use crate::engine::{Engine, record::Token};
-use crate::event::Inner;
 use crate::shared::Shared;
 use crate::{Event, Flags, Remote};
 
@@ -66,8 +65,10 @@ pub(crate) struct Local {
     pub(crate) events: RefCell<Vec<Option<Event>>>,
     pub(crate) prepare: Watchers,
     pub(crate) check: Watchers,
-    /// The event whose callback is running (INT-4).
-    running: Cell<Option<Rc<Inner>>>,
+    /// The event whose callback is running (INT-4), if it is still registered.
+    running: Cell<Option<Token>>,
+    /// The same if it is not.
+    last: Cell<Option<Event>>,
     /// The empty list that the engine's list of due wakers is swapped with.
     spare: Cell<Vec<Waker>>,
     /// A callback, watcher or posted closure of this base is running: its loop cannot be entered (LOOP-12).
@@ -142,6 +143,7 @@ impl Base {
                 prepare: Watchers::default(),
                 check: Watchers::default(),
                 running: Cell::new(None),
+                last: Cell::new(None),
                 spare: Cell::default(),
                 in_callback: Cell::new(false),
                 method,
@@ -313,9 +315,15 @@ impl Base {
     /// The event whose callback is running (INT-4).
     #[must_use]
     pub fn running_event(&self) -> Option<Event> {
-        let running = self.local.running.take();
-        self.local.running.set(running.clone());
-        running.map(Event::of)
+        if let Some(token) = self.local.running.get() {
+            let events = self.local.events.borrow();
+            let event = events.get(token.index as usize).and_then(Clone::clone);
+            // Deleted in its own callback, its place may be another's already.
+            return event.filter(|event| event.inner.is_registered_as(token));
+        }
+        let last = self.local.last.take();
+        self.local.last.set(last.clone());
+        last
     }
 
     /// Remembers the event behind a record.
@@ -331,11 +339,16 @@ impl Base {
     /// Forgets the event behind a record, and returns it to be dropped where nothing is borrowed.
     #[must_use]
     pub(crate) fn let_go(&self, token: Token) -> Option<Event> {
-        self.local
-            .events
-            .borrow_mut()
-            .get_mut(token.index as usize)
-            .and_then(Option::take)
+        let event = {
+            let mut events = self.local.events.borrow_mut();
+            events.get_mut(token.index as usize).and_then(Option::take)
+        };
+        if self.local.running.get() == Some(token) {
+            // Deleted in its own callback: still the running event until that ends.
+            self.local.running.set(None);
+            self.local.last.set(event.clone());
+        }
+        event
     }
 }
 

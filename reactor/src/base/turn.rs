@@ -1,15 +1,15 @@
 //! The loop. One iteration is [`Base::iterate`], whose steps carry the specification's numbers (LOOP-1).
 
 use std::io;
-use std::rc::Rc;
 use std::task::Waker;
 
 use super::Base;
 use crate::Flags;
 use crate::engine::Engine;
 use crate::engine::pass::Entry;
+use crate::engine::record::Token;
 use crate::engine::wait::Sleep;
-use crate::event::{Event, Inner};
+use crate::event::Event;
 use crate::shared::wake_all;
 
 crate::flags::bit_set! {
@@ -119,6 +119,7 @@ fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd>
 #[inline]
 fn finish(engine: &mut Engine, woken: &mut Vec<Waker>) -> Due {
     engine.expire();
+    engine.note_counts();
     std::mem::swap(&mut engine.woken, woken);
     Due {
         left: None,
@@ -255,7 +256,14 @@ impl Base {
         }
         let _leave = self.in_callback();
         let mut work = false;
-        while let Some(entry) = self.with(|engine| engine.next_entry()) {
+        loop {
+            let entry = self.with(
+                #[inline(always)]
+                |engine| engine.next_entry(),
+            );
+            if entry.is_none() {
+                break;
+            }
             work = true;
             self.run(entry);
         }
@@ -265,42 +273,57 @@ impl Base {
     /// Runs one entry's callback.
     #[inline]
     fn run(&self, entry: Entry) {
-        let index = entry.token.index as usize;
-        // Taken out of the table while it runs, and put back if it is still registered: no count of references changes.
-        let Some(event) = self
+        let token = entry.token();
+        if entry.is_released() || entry.what().contains(Flags::FINALIZE) {
+            return self.run_last(entry);
+        }
+        let event = self
             .local
             .events
-            .borrow_mut()
-            .get_mut(index)
-            .and_then(Option::take)
-        else {
+            .borrow()
+            .get(token.index as usize)
+            .and_then(Clone::clone);
+        let Some(event) = event else { return };
+        let _running = Running::set(self, token);
+        self.call(&event, entry);
+    }
+
+    /// Runs an entry whose event the base lets go of.
+    #[inline(never)]
+    fn run_last(&self, entry: Entry) {
+        let Some(event) = self.let_go(entry.token()) else {
             return;
         };
-        if entry.released {
+        if entry.is_released() {
             event.inner.forget_token();
         }
-        if entry.what.contains(Flags::FINALIZE) {
+        if entry.what().contains(Flags::FINALIZE) {
             // The finalizer may drop the event or make a new one of it; there is no running event meanwhile (FIN-14).
             return event.run_finalizer();
         }
-        let _running = Running::set(self, &event.inner);
-        if entry.count == 1 {
-            event.inner.call(&event, entry.what);
+        let before = self.local.last.replace(Some(event.clone()));
+        drop(before);
+        self.call(&event, entry);
+        drop(self.local.last.take());
+    }
+
+    #[inline]
+    fn call(&self, event: &Event, entry: Entry) {
+        if entry.count() == 1 {
+            event.inner.call(event, entry.what());
         } else {
-            self.repeat(&event, entry);
-        }
-        if event.inner.is_registered_as(entry.token) {
-            self.local.events.borrow_mut()[index] = Some(event);
+            self.repeat(event, entry);
         }
     }
 
     /// Runs the callback of a signal event as often as the signal came (SIG-5).
+    #[inline(never)]
     fn repeat(&self, event: &Event, entry: Entry) {
         let repeat = &event.inner.repeat;
-        repeat.set(entry.count);
+        repeat.set(entry.count());
         while repeat.get() > 0 {
             repeat.set(repeat.get() - 1);
-            event.inner.call(event, entry.what);
+            event.inner.call(event, entry.what());
             // Break drops the remaining calls (EXIT-14); del has set the count to 0 (SIG-9).
             if repeat.get() > 0 && self.with(|engine| engine.stop) {
                 repeat.set(0);
@@ -345,8 +368,8 @@ struct Running<'a>(&'a Base);
 
 impl<'a> Running<'a> {
     #[inline]
-    fn set(base: &'a Base, inner: &Rc<Inner>) -> Running<'a> {
-        base.local.running.set(Some(inner.clone()));
+    fn set(base: &'a Base, token: Token) -> Running<'a> {
+        base.local.running.set(Some(token));
         Running(base)
     }
 }
@@ -354,7 +377,10 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     #[inline]
     fn drop(&mut self) {
-        drop(self.0.local.running.take());
+        if self.0.local.running.take().is_none() {
+            // It was deleted in its own callback.
+            drop(self.0.local.last.take());
+        }
     }
 }
 

@@ -68,6 +68,7 @@ impl Engine {
         if let Some(timeout) = timeout {
             self.arm(index, timeout);
         }
+        self.note_counts();
         Ok(())
     }
 
@@ -285,28 +286,49 @@ impl Engine {
     }
 
     /// Makes an event active, or merges `what` into an activation that has not run yet (ACT-1, ACT-2).
-    #[inline]
-    pub(crate) fn activate(&mut self, index: u32, what: Flags, count: u32) {
+    pub(crate) fn activate(&mut self, index: u32, what: Flags) {
+        self.activate_here(index, what);
+    }
+
+    /// The body of `activate`, once more where reports are delivered.
+    #[inline(always)]
+    fn activate_here(&mut self, index: u32, what: Flags) {
         let record = &mut self.records[index];
-        if record.is(FINALIZING | ACTIVE) {
-            if !record.is(FINALIZING) {
-                record.what |= what;
-            }
-            return;
+        if record.is(FINALIZING | ACTIVE | LATER) {
+            return self.activate_again(index, what);
         }
-        if record.is(LATER) {
-            record.what |= what;
-            self.active.remove_later(index, &mut self.records);
-            // Still one membership: it only changes queues.
-        } else {
-            record.what = what;
-            record.count = if record.is_signal() { count } else { 1 };
-            self.added.up();
-            self.queued.up();
-        }
-        let priority = self.records[index].priority;
+        record.what = what;
+        let priority = record.priority;
+        self.added.up();
+        self.queued.up();
         self.active.push(index, &mut self.records);
         self.pass.interrupt(priority);
+    }
+
+    #[cold]
+    fn activate_again(&mut self, index: u32, what: Flags) {
+        let record = &mut self.records[index];
+        if record.is(FINALIZING) {
+            return;
+        }
+        record.what |= what;
+        if record.is(LATER) {
+            let priority = record.priority;
+            self.active.remove_later(index, &mut self.records);
+            // Still one membership: it only changes queues.
+            self.active.push(index, &mut self.records);
+            self.pass.interrupt(priority);
+        }
+    }
+
+    /// As `activate`, for a signal event whose callback is to run `count` times; one that is active already keeps its count
+    /// (ACT-4, ACT-5).
+    pub(crate) fn activate_times(&mut self, index: u32, what: Flags, count: u32) {
+        let record = &mut self.records[index];
+        if record.is_signal() && !record.is(ACTIVE | LATER) {
+            record.count = count;
+        }
+        self.activate(index, what);
     }
 
     /// Makes an event active in the next iteration, which does not sleep (ACT-19).
@@ -320,7 +342,9 @@ impl Engine {
             return;
         }
         record.what = what;
-        record.count = 1;
+        if record.is_signal() {
+            record.count = 1;
+        }
         self.active.push_later(index, &mut self.records);
         self.added.up();
         self.queued.up();
@@ -337,7 +361,7 @@ impl Engine {
         } else {
             self.deferred += 1;
             let halted = self.pass.halted;
-            self.activate(index, Flags::NONE, 1);
+            self.activate(index, Flags::NONE);
             self.pass.halted = halted;
         }
         true
@@ -368,7 +392,7 @@ impl Engine {
         }
         // A refused removal concerns a descriptor that nobody will watch any more.
         let _ = self.cancel(index);
-        self.activate(index, Flags::FINALIZE, 1);
+        self.activate(index, Flags::FINALIZE);
         self.records[index].state |= FINALIZING;
         true
     }
@@ -384,13 +408,13 @@ impl Engine {
 
     /// Delivers a backend's report to the events of a descriptor (FLG-3, FD-3, FD-4).
     #[inline]
-    pub(crate) fn report_fd(&mut self, generation: u64, fd: RawFd, ready: Ready) {
+    pub(crate) fn report_fd(&mut self, token: u64, ready: Ready) {
+        let fd = token as u32 as RawFd;
         let Some(entry) = self.fds.get_mut(fd) else {
             return;
         };
-        if entry.owner != Owner::Events
-            || u64::from(entry.generation) & super::GENERATION != generation
-        {
+        let is_stale = (u64::from(entry.generation) ^ token >> 32) & super::GENERATION != 0;
+        if entry.owner != Owner::Events || is_stale {
             return;
         }
         if ready.contains(Ready::INVALID) {
@@ -411,7 +435,7 @@ impl Engine {
                 if self.edges {
                     mine |= record.interest & Flags::ET;
                 }
-                self.activate(at, mine, 1);
+                self.activate_here(at, mine);
             }
             at = next;
         }
@@ -427,7 +451,7 @@ impl Engine {
                 .map(|(i, _)| i)
                 .collect();
             for index in timed {
-                self.activate(index, Flags::TIMEOUT, 1);
+                self.activate(index, Flags::TIMEOUT);
             }
             return;
         }
@@ -444,7 +468,7 @@ impl Engine {
             let next = record.sibling;
             let mine = what & record.interest & Flags::DESCRIPTOR;
             if !mine.is_empty() {
-                self.activate(at, mine, 1);
+                self.activate(at, mine);
             }
             at = next;
         }
@@ -458,7 +482,7 @@ impl Engine {
             .map_or(NIL, |signals| signals.head(signal));
         while at != NIL {
             let next = self.records[at].sibling;
-            self.activate(at, Flags::SIGNAL, count);
+            self.activate_times(at, Flags::SIGNAL, count);
             at = next;
         }
     }

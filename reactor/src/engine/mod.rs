@@ -67,28 +67,16 @@ pub(crate) fn pack(kind: Kind, generation: u64, index: u32) -> u64 {
     (kind as u64) << 62 | (generation & GENERATION) << 32 | u64::from(index)
 }
 
-/// Is the token the lane's? Cheaper to ask first than to unpack: the lane has most of the reports.
+/// What kind of thing a token stands for.
 #[inline]
-pub(crate) fn is_lane(token: u64) -> bool {
-    token >> 62 == Kind::Lane as u64
-}
-
-#[inline]
-pub(crate) fn unpack(token: u64) -> (Kind, u64, u32) {
-    let kind = match token >> 62 {
-        0 => Kind::Bell,
-        1 => Kind::Fd,
-        2 => Kind::Lane,
-        _ => Kind::Signal,
-    };
-    (kind, token >> 32 & GENERATION, token as u32)
+pub(crate) fn kind_of(token: u64) -> u8 {
+    (token >> 62) as u8
 }
 
 /// Counts of one kind of thing and the most there ever were (INT-5 to INT-7).
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) struct Count {
     pub(crate) now: usize,
-    /// The most there were before some decrease; there may be more now.
     most: usize,
 }
 
@@ -100,15 +88,15 @@ impl Count {
 
     #[inline]
     pub(crate) fn down(&mut self) {
-        self.most = self.most.max(self.now);
         self.now -= 1;
     }
 
-    /// The most there ever were since this was last asked with `clear`.
+    /// The most there ever were since this was last asked with `clear` (INT-7: then 0, not what there is now).
     pub(crate) fn most(&mut self, clear: bool) -> usize {
-        let most = self.most.max(self.now);
-        // INT-7: clearing sets the stored maximum to 0; what there is now counts again from the next change on.
-        self.most = if clear { 0 } else { most };
+        let most = self.most;
+        if clear {
+            self.most = 0;
+        }
         most
     }
 }
@@ -221,6 +209,14 @@ impl Engine {
             Some(now) => now,
             None => self.clock.now(),
         }
+    }
+
+    /// Notes how many there are, after something was added. Once per call from outside and once per wait, rather than for each
+    /// event: in between counts only grow, or one grows as the other shrinks.
+    #[inline]
+    pub(crate) fn note_counts(&mut self) {
+        self.added.most = self.added.most.max(self.added.now);
+        self.queued.most = self.queued.most.max(self.queued.now);
     }
 
     /// Is anything pending or active that keeps the loop alive (LOOP-4)?

@@ -4,19 +4,72 @@
 //! ends the pass early: break, continue, a more urgent activation (ACT-11), or a dispatch limit (LOOP-20 to LOOP-24).
 //! The queue is live: entries that become active at this level during the pass run in it (ACT-7).
 
+use std::num::NonZeroU64;
+
 use super::Engine;
 use super::record::{ACTIVE, FINALIZING, INSERTED, Token};
 use crate::event::Flags;
 
-/// An entry whose callback is to run now.
-#[derive(Clone, Copy, Debug)]
+/// An entry whose callback is to run now, packed into two words so that it comes out of the engine in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) token: Token,
-    pub(crate) what: Flags,
+    /// Index below, generation above, plus one so that it is never zero.
+    token: NonZeroU64,
+    /// Flags, `RELEASED`, and in the upper half the count.
+    detail: u64,
+}
+
+/// The record is gone: the event is idle while its callback runs.
+const RELEASED: u64 = 1 << 8;
+
+impl Entry {
+    /// The pass is over.
+    pub(crate) const NONE: Entry = Entry {
+        token: NonZeroU64::MAX,
+        detail: 0,
+    };
+
+    #[inline]
+    fn new(token: Token, what: Flags, count: u32, released: bool) -> Entry {
+        let packed = (u64::from(token.generation) << 32 | u64::from(token.index)).wrapping_add(1);
+        Entry {
+            // An index is never `u32::MAX`, so the sum is neither zero nor the maximum.
+            token: NonZeroU64::new(packed).unwrap_or(NonZeroU64::MIN),
+            detail: u64::from(what.bits())
+                | if released { RELEASED } else { 0 }
+                | u64::from(count) << 32,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_none(self) -> bool {
+        self.token == NonZeroU64::MAX
+    }
+
+    #[inline]
+    pub(crate) fn token(self) -> Token {
+        let packed = self.token.get() - 1;
+        Token {
+            index: packed as u32,
+            generation: (packed >> 32) as u32,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn what(self) -> Flags {
+        Flags::from_bits(self.detail as u8)
+    }
+
     /// How many times the callback runs: 1, or a signal's count.
-    pub(crate) count: u32,
-    /// The record is gone: the event is idle while its callback runs.
-    pub(crate) released: bool,
+    #[inline]
+    pub(crate) fn count(self) -> u32 {
+        (self.detail >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) fn is_released(self) -> bool {
+        self.detail & RELEASED != 0
+    }
 }
 
 /// The state of the pass under way.
@@ -70,9 +123,9 @@ impl Engine {
         true
     }
 
-    /// The next entry of the pass, or `None` when the pass is over.
-    #[inline]
-    pub(crate) fn next_entry(&mut self) -> Option<Entry> {
+    /// The next entry of the pass, or [`Entry::NONE`] when the pass is over.
+    #[inline(always)]
+    pub(crate) fn next_entry(&mut self) -> Entry {
         if self.pass.halted || (self.pass.limited && self.limit_reached()) {
             return self.end_pass();
         }
@@ -80,7 +133,7 @@ impl Engine {
             return self.end_pass();
         };
         self.pass.handed += 1;
-        Some(self.take(index))
+        self.take(index)
     }
 
     /// Ends the loop after the callback that is running.
@@ -95,12 +148,14 @@ impl Engine {
         self.pass.halted = true;
     }
 
-    fn end_pass(&mut self) -> Option<Entry> {
+    #[cold]
+    fn end_pass(&mut self) -> Entry {
         self.pass.running = false;
-        None
+        Entry::NONE
     }
 
     /// Has a limit ended the pass? Every pass runs at least one callback (LOOP-23).
+    #[cold]
     fn limit_reached(&mut self) -> bool {
         if self.pass.handed == 0 {
             return false;
@@ -125,7 +180,7 @@ impl Engine {
 
     /// Takes an entry out of its queue and brings the event into the state that its callback shall see: a persistent event
     /// re-armed (PER-1), any other not pending (EV-17).
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, index: u32) -> Entry {
         self.added.down();
         self.queued.down();
@@ -136,27 +191,32 @@ impl Engine {
             generation: record.generation,
         };
         let what = std::mem::replace(&mut record.what, Flags::NONE);
-        let mut entry = Entry {
-            token,
-            what,
-            count: record.count,
-            released: false,
-        };
-        if record.is_persistent() && record.interval == 0 && record.is(INSERTED) {
-            // The common case: stays as it is.
-        } else if record.is(FINALIZING) {
+        let count = record.count;
+        // The common case, a persistent event without an interval, stays as it is.
+        let stays = record.is_persistent()
+            && record.interval == 0
+            && record.state & (INSERTED | FINALIZING) == INSERTED;
+        Entry::new(token, what, count, !stays && self.change(token, what))
+    }
+
+    /// Brings an event that does not simply stay into its new state, and says whether its record is gone.
+    #[inline(never)]
+    fn change(&mut self, token: Token, what: Flags) -> bool {
+        let record = &self.records[token.index];
+        if record.is(FINALIZING) {
             // Stays unusable until the owner lets go of it (FIN-9).
-        } else if record.is_persistent() && record.interval > 0 {
-            self.rearm(index, what);
-        } else {
-            if !record.is_persistent() && (record.is(INSERTED) || record.deadline.is_some()) {
-                // The backend's refusal to remove concerns a descriptor that was closed meanwhile; the event is gone anyway.
-                let _ = self.del(token);
-            }
-            // A persistent one is idle now if it was only activated by hand, or timed out without an interval (PER-14, PER-6).
-            entry.released = self.release_if_idle(token);
+            return false;
         }
-        entry
+        if record.is_persistent() && record.interval > 0 {
+            self.rearm(token.index, what);
+            return false;
+        }
+        if !record.is_persistent() && (record.is(INSERTED) || record.deadline.is_some()) {
+            // The backend's refusal to remove concerns a descriptor that was closed meanwhile; the event is gone anyway.
+            let _ = self.del(token);
+        }
+        // A persistent one is idle now if it was only activated by hand, or timed out without an interval (PER-14, PER-6).
+        self.release_if_idle(token)
     }
 
     /// The next deadline of a persistent event (PER-2 to PER-5, PER-11).

@@ -48,7 +48,7 @@ pub(crate) struct Record {
     pub(crate) what: Flags,
     pub(crate) generation: u32,
     pub(crate) number: i32,
-    /// How often the callback of an active signal event runs.
+    /// How often the callback of an active signal event runs; 1 for all others.
     pub(crate) count: u32,
     /// Set while the event has a deadline.
     pub(crate) deadline: Option<DeadlineId>,
@@ -104,7 +104,7 @@ impl Records {
             what: Flags::NONE,
             generation,
             number: spec.number,
-            count: 0,
+            count: 1,
             deadline: None,
             queue: None,
             place: 0,

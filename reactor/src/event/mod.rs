@@ -78,7 +78,6 @@ pub(crate) struct Inner {
     /// Calls of a signal event's callback that are still to come.
     pub(crate) repeat: Cell<u32>,
     handles: Cell<usize>,
-    detached: Cell<bool>,
     /// Its number among those that other threads have handles of; 0 for none.
     remote: Cell<u64>,
 }
@@ -209,7 +208,6 @@ impl Event {
                 finalized: Cell::new(false),
                 repeat: Cell::new(0),
                 handles: Cell::new(1),
-                detached: Cell::new(false),
                 remote: Cell::new(0),
             }),
         }
@@ -407,7 +405,7 @@ impl Event {
 
     /// As [`activate`](Event::activate); the callback of a signal event runs `count` times (ACT-4).
     pub fn activate_times(&self, what: Flags, count: u32) {
-        self.queue(|engine, index| engine.activate(index, what, count));
+        self.queue(|engine, index| engine.activate_times(index, what, count));
     }
 
     /// Makes the event active in the next iteration, which does not sleep (ACT-19).
@@ -433,6 +431,7 @@ impl Event {
             let token = known.unwrap_or_else(|| engine.register(spec));
             if let Some(index) = engine.records.find(token) {
                 f(engine, index);
+                engine.note_counts();
             }
             token
         });
@@ -572,7 +571,8 @@ impl Event {
     /// Leaves the event to its base: it lives, with its source, until it is idle, although no handle is left. Its callback can
     /// still reach it.
     pub fn detach(self) {
-        self.inner.detached.set(true);
+        // Counted as one more handle that is never dropped, so that no drop finds itself to be the last.
+        self.inner.handles.set(self.inner.handles.get() + 1);
     }
 
     /// A handle for other threads.
@@ -648,7 +648,18 @@ impl Drop for Event {
         let left = self.inner.handles.get() - 1;
         self.inner.handles.set(left);
         // The base's table has a handle of its own while the event is registered.
-        if left == 1 && !self.inner.detached.get() && self.inner.token.get().is_some() {
+        if left == 1 {
+            self.abandon();
+        }
+    }
+}
+
+impl Event {
+    /// The user's last handle is gone.
+    #[cold]
+    #[inline(never)]
+    fn abandon(&self) {
+        if self.inner.token.get().is_some() {
             // The backend's refusal concerns a descriptor that was closed behind our back.
             let _ = self.del();
         }
