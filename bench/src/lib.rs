@@ -4,10 +4,14 @@
 //! same socket options, same counts. Results are lines `name median min max` on standard output.
 
 mod clock;
+pub mod epoll;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
+
+pub use clock::{cpu_nanos_of, pin_to_cpu};
 
 /// The size of every read.
 pub const BUFFER: usize = 16 * 1024;
@@ -92,6 +96,40 @@ pub fn time_cpu(name: &str, rounds: usize, operations: usize, mut f: impl FnMut(
 #[must_use]
 pub fn micros_since(start: Instant) -> f64 {
     start.elapsed().as_nanos() as f64 / 1e3
+}
+
+/// Times `rounds` runs of `f` by the wall clock and prints microseconds per run. `prepare` makes ready what a run needs, untimed.
+pub fn time_wall<T>(
+    name: &str,
+    rounds: usize,
+    mut prepare: impl FnMut() -> T,
+    mut f: impl FnMut(T),
+) {
+    let samples = (0..rounds).map(|_| {
+        let ready = prepare();
+        let start = Instant::now();
+        f(ready);
+        micros_since(start)
+    });
+    print(name, samples.collect());
+}
+
+/// Connected pairs of non-blocking sockets: one end is waited on, the other written to.
+///
+/// # Errors
+///
+/// The system's: most likely that there are not enough descriptors.
+pub fn socket_pairs(count: usize) -> io::Result<(Vec<UnixStream>, Vec<UnixStream>)> {
+    levent_reactor::net::raise_descriptor_limit()?;
+    let mut pairs = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        let (reader, writer) = UnixStream::pair()?;
+        reader.set_nonblocking(true)?;
+        writer.set_nonblocking(true)?;
+        pairs.0.push(reader);
+        pairs.1.push(writer);
+    }
+    Ok(pairs)
 }
 
 /// A small generator of pseudo-random numbers (xorshift), the same sequence in every program.

@@ -34,7 +34,7 @@ use crate::current::{self, Entry};
 use crate::engine::deadlines::QueueId;
 use crate::engine::wait::Sleep;
 use crate::engine::{Engine, record::Token};
-use crate::shared::Shared;
+use crate::shared::{Shared, wake_all};
 use crate::{Event, Flags, Remote};
 
 /// The reactor: a backend, its events, timers and signals, and the loop that runs their callbacks.
@@ -447,8 +447,12 @@ impl Drop for Entered {
         if let Some(mut engine) = current::leave(self.entry) {
             // Outside the loop no time is cached (TIME-4).
             engine.cached = None;
+            // What was due in the next turn is due now: there may be none.
+            let (woken, discarded) = (std::mem::take(&mut engine.woken), std::mem::take(&mut engine.discarded));
             let shared = engine.shared.clone();
             shared.put_back(engine);
+            drop(discarded);
+            wake_all(woken);
         }
     }
 }

@@ -105,11 +105,7 @@ fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd>
         }
     }
     // 3. Choose the wait.
-    let sleep = if engine.mail {
-        Sleep::No
-    } else {
-        engine.choose_wait(most)
-    };
+    let sleep = engine.choose_wait(most);
     // 5. Later events become active.
     engine.promote();
     Ok(sleep)
@@ -148,6 +144,10 @@ impl Base {
     pub fn run_loop(&self, flags: LoopFlags) -> io::Result<LoopEnd> {
         let _entered = self.enter()?;
         self.with(|engine| {
+            // What other threads asked for before the loop began has no effect on it (EXIT-2).
+            if engine.shared.doze.end() {
+                engine.read_mail();
+            }
             engine.cached = None;
             engine.exit = false;
             engine.stop = false;
@@ -325,7 +325,8 @@ impl Base {
             repeat.set(repeat.get() - 1);
             event.inner.call(event, entry.what());
             // Break drops the remaining calls (EXIT-14); del has set the count to 0 (SIG-9).
-            if repeat.get() > 0 && self.with(|engine| engine.stop) {
+            // Dropping the last handle in the callback stops them too.
+            if repeat.get() > 0 && (event.is_abandoned() || self.with(|engine| engine.stop)) {
                 repeat.set(0);
             }
         }

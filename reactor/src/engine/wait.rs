@@ -23,6 +23,7 @@ impl Engine {
     /// afresh, so that callbacks that took long do not make the wait too long (better than TIME-6).
     pub(crate) fn choose_wait(&mut self, most: Sleep) -> Sleep {
         if most == Sleep::No
+            || self.mail
             || self.active.len() + self.active.later_len() > 0
             || !self.woken.is_empty()
         {
@@ -84,8 +85,8 @@ impl Engine {
 
     /// Handles what other threads have posted to the engine. Closures stay in the mailbox: they are the driver's.
     pub(crate) fn read_mail(&mut self) {
-        self.mail = true;
-        let messages = self.shared.take_messages();
+        let (messages, has_closures) = self.shared.take_messages();
+        self.mail |= has_closures;
         for message in messages {
             match message {
                 Message::Arm {

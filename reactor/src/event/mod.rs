@@ -543,14 +543,17 @@ impl Event {
     /// Cancels the event and has the loop run `finalizer` instead of the callback, at the event's priority (FIN-1).
     ///
     /// From now on the event cannot be added or activated. A second request before the finalizer ran replaces it; one after it
-    /// does nothing (FIN-7). If the base ends first, the finalizer runs then (BASE-26).
+    /// does nothing (FIN-7). If the base ends first, the finalizer runs then (BASE-26); if it has ended, it runs at once.
     pub fn finalize(&self, finalizer: impl FnOnce(&Event) + 'static) {
-        let Some(base) = self.base() else { return };
         let inner = &self.inner;
         inner.repeat.set(0);
         if inner.finalized.get() && inner.token.get().is_none() {
             return;
         }
+        let Some(base) = self.base() else {
+            inner.finalized.set(true);
+            return finalizer(self);
+        };
         drop(inner.finalizer.replace(Some(Box::new(finalizer))));
         if inner.finalized.replace(true) {
             return;
@@ -655,6 +658,12 @@ impl Drop for Event {
 }
 
 impl Event {
+    /// Is this the loop's own handle of an event that its user has dropped?
+    pub(crate) fn is_abandoned(&self) -> bool {
+        // The base's table has one more while the event is registered.
+        self.inner.handles.get() == 1 + usize::from(self.inner.token.get().is_some())
+    }
+
     /// The user's last handle is gone.
     #[cold]
     #[inline(never)]

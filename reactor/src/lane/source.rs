@@ -321,15 +321,16 @@ impl Source {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        let step = self.visit(direction, cx.waker(), false);
+        let result = match self.visit(direction, cx.waker(), false) {
+            Step::Parked => Ok(()),
+            Step::Refused => Err(self.refusal()),
+            Step::Try | Step::Away => away::park(self, fd, direction, None, cx.waker()),
+        };
+        // Only now: the move away from a home looks at who had parked there before.
         self.state[direction as usize].store(PARKED, Ordering::Relaxed);
-        match step {
-            Step::Parked => Poll::Pending,
-            Step::Refused => Poll::Ready(self.refusal()),
-            Step::Try | Step::Away => match away::park(self, fd, direction, None, cx.waker()) {
-                Ok(()) => Poll::Pending,
-                Err(error) => Poll::Ready(error),
-            },
+        match result {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(error),
         }
     }
 
@@ -394,14 +395,15 @@ impl Source {
             }
             engine.lane_wait(index, waiting)
         });
+        let result = match parked {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.refusal()),
+            None => away::park(self, fd, direction, Some(id), cx.waker()),
+        };
         self.state[direction as usize].store(PARKED, Ordering::Relaxed);
-        match parked {
-            Some(true) => Poll::Pending,
-            Some(false) => Poll::Ready(Err(self.refusal())),
-            None => {
-                away::park(self, fd, direction, Some(id), cx.waker())?;
-                Poll::Pending
-            }
+        match result {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 

@@ -1,0 +1,278 @@
+"""The measurements of `bench/measure`, which builds what they run. Standard library only.
+
+Each one starts its own server, on the first cpu, and `load-ours` on the second; with one cpu they share it. Where set-up would
+blur the count, a run of 5,000 requests is compared with one of 1,000, and the difference is what 4,000 requests cost.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+BUILT = sys.argv[1]
+QUICK = "--quick" in sys.argv
+NAMED = [word for word in sys.argv[2:] if not word.startswith("--")]
+CPUS = sorted(os.sched_getaffinity(0))
+# What a task's server keeps per connection by its own choice.
+OWN_BUFFER = 16 * 1024
+FEW, MANY = 1000, 5000
+
+# Name: program, its address argument, is the buffer each connection's own?
+SERVERS = {
+    "echo-epoll": ("echo-epoll", "{port}", False),
+    "echo-ours": ("echo-ours", "{port}", True),
+    "echo-ours-reactor": ("echo-ours-reactor", "{port}", False),
+    "examples/echo": ("examples/echo", "127.0.0.1:{port}", True),
+    "examples/reactor_echo": ("examples/reactor_echo", "127.0.0.1:{port}", False),
+}
+
+
+def pinned(index):
+    """What a child does before it becomes its program."""
+    cpu = CPUS[index % len(CPUS)]
+    return lambda: os.sched_setaffinity(0, {cpu})
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(name, under=()):
+    """A running server, `under` a tool if one is given: its port and process."""
+    program, address, _ = SERVERS[name]
+    port = free_port()
+    command = [*under, os.path.join(BUILT, program), address.format(port=port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=pinned(0))
+    try:
+        end = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError(f"{name} did not start")
+                time.sleep(0.02)
+        yield port, process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def load(mode, port, process, **options):
+    words = [word for name, value in options.items() for word in ("-" + name, str(value))]
+    command = [os.path.join(BUILT, "load-ours"), mode, "-p", str(port), "-P", str(process.pid), *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, preexec_fn=pinned(1))
+    if done.returncode:
+        raise RuntimeError(f"load-ours {mode}: {done.stderr.strip()}")
+    return {name: float(value) for name, value in (pair.split("=") for pair in done.stdout.split())}
+
+
+def table(title, head, rows, note=""):
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(head) + " |")
+    print("|" + "---|" * len(head))
+    for row in rows:
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    if note:
+        print(f"\n{note}")
+    sys.stdout.flush()
+
+
+# ---- counts ----------------------------------------------------------------
+
+
+def quiet_descriptors(process):
+    """How many descriptors the server has once the last connection is closed: three looks that agree."""
+    looks = [-1]
+    while len(looks) < 3 or len(set(looks[-3:])) > 1:
+        looks.append(len(os.listdir(f"/proc/{process.pid}/fd")))
+        time.sleep(0.01)
+    return looks[-1]
+
+
+def count_calls(name, connections, requests):
+    with server(name) as (port, process), tempfile.NamedTemporaryFile("r") as out:
+        before = quiet_descriptors(process)
+        strace = subprocess.Popen(["strace", "-q", "-c", "-f", "-o", out.name, "-p", str(process.pid)])
+        while "TracerPid:\t0" in open(f"/proc/{process.pid}/status").read():
+            if strace.poll() is not None:
+                raise RuntimeError("strace could not attach")
+            time.sleep(0.01)
+        load("count", port, process, c=connections, n=requests)
+        # The closes belong to both runs, or their difference would not be requests alone.
+        while len(os.listdir(f"/proc/{process.pid}/fd")) > before:
+            time.sleep(0.01)
+        strace.send_signal(signal.SIGINT)
+        strace.wait()
+        calls = {}
+        for line in out:
+            # % time, seconds, usecs/call, calls, [errors,] name
+            words = line.split()
+            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
+                calls[words[-1]] = int(words[3])
+        return calls
+
+
+def calls():
+    rows = []
+    for name in SERVERS:
+        for connections in (1, 64):
+            few, many = (count_calls(name, connections, n) for n in (FEW, MANY))
+            each = {call: (many[call] - few.get(call, 0)) / (MANY - FEW) for call in many}
+            named = ", ".join(f"{call} {n:.3f}" for call, n in sorted(each.items(), key=lambda x: -x[1]) if abs(n) >= 0.0005)
+            rows.append((name, connections, f"{sum(each.values()):.3f}", many.get("epoll_ctl", 0) - few.get("epoll_ctl", 0), named))
+    table(
+        "System calls per 64 B echo",
+        ["server", "connections", "calls per echo", "epoll_ctl in 4,000 echoes", "which"],
+        rows,
+        "`strace -c -f`; the difference of two runs, so that set-up is not in it. How many connections one wait reports "
+        "depends on the timing.",
+    )
+
+
+def count_under(tool, name, requests, pattern):
+    with tempfile.NamedTemporaryFile("r") as log:
+        under = ["valgrind", *tool, f"--log-file={log.name}"]
+        with server(name, under) as (port, process):
+            load("count", port, process, c=16, n=requests)
+        found = re.findall(pattern, log.read())
+        if not found:
+            raise RuntimeError(f"valgrind counted nothing for {name}")
+        return int(found[-1].replace(",", ""))
+
+
+def per_echo(tool, pattern):
+    for name in SERVERS:
+        few, many = (count_under(tool, name, n, pattern) for n in (FEW, MANY))
+        yield name, (many - few) / (MANY - FEW)
+
+
+def instructions():
+    tool = ["--tool=callgrind", "--callgrind-out-file=/dev/null"]
+    counts = dict(per_echo(tool, r"Collected\s*:\s*(\d+)"))
+    bare = counts["echo-epoll"]
+    rows = [(name, f"{n:,.0f}", f"{n / bare:.2f}") for name, n in counts.items()]
+    table("User instructions per 64 B echo, 16 connections", ["server", "instructions", "× bare epoll"], rows, "callgrind, libc included.")
+
+
+def allocations():
+    tool = ["--tool=memcheck", "--leak-check=no", "--undef-value-errors=no"]
+    rows = [(name, f"{n:.2f}") for name, n in per_echo(tool, r"total heap usage: ([\d,]+) allocs")]
+    table(
+        "Heap allocations per 64 B echo, 16 connections",
+        ["server", "allocations"],
+        rows,
+        "memcheck. The runs differ by a handful at their end, as connections close before or after the signal.",
+    )
+
+
+# ---- time and memory -------------------------------------------------------
+
+
+def cpu():
+    names = ["echo-epoll", "echo-ours", "echo-ours-reactor"]
+    rounds, seconds = (3, 0.5) if QUICK else (9, 1.0)
+    rows = []
+    for connections in (64, 1000):
+        costs = {name: [] for name in names}
+        for _ in range(rounds):
+            for name in names:
+                with server(name) as (port, process):
+                    result = load("pingpong", port, process, c=connections, d=seconds, w=0.2)
+                    costs[name].append(result["cpu_ns_per_request"])
+        for name in names:
+            # By round: what disturbs the machine for seconds disturbs neighbours alike.
+            ratios = sorted(mine / bare for mine, bare in zip(costs[name], costs["echo-epoll"]))
+            rows.append(
+                (
+                    name,
+                    connections,
+                    f"{statistics.median(costs[name]):,.0f}",
+                    f"{statistics.median(ratios):.3f}",
+                    f"{min(costs[name]) / min(costs['echo-epoll']):.3f}",
+                    f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+                )
+            )
+    table(
+        "Server CPU per 64 B echo against a bare epoll loop",
+        ["server", "connections", "ns (median)", "ratio (median of rounds)", "ratio of the best", "all rounds"],
+        rows,
+        f"User and system time; {rounds} rounds, the servers taking turns. Compare ratios; the nanoseconds are this machine's.",
+    )
+
+
+def idle():
+    rows = []
+    for name, (_, _, own) in SERVERS.items():
+        with server(name) as (port, process):
+            memory = load("idle", port, process, c=4000, d=0)
+        with server(name) as (port, process):
+            rest = load("idle", port, process, c=1000, d=2 if QUICK else 5)
+        data = memory["data_per_connection"] - (OWN_BUFFER if own else 0)
+        rows.append(
+            (
+                name,
+                f"{data:.0f}",
+                f"{memory['resident_per_connection']:.0f}",
+                f"{rest['idle_cpu_ns'] / 1e6:.2f}",
+                f"{rest['threads']:.0f}",
+            )
+        )
+    table(
+        "Idle connections",
+        ["server", "bytes each, without the program's buffer", "resident bytes each", "CPU ms, 1,000 idle", "threads"],
+        rows,
+        f"Memory over 4,000 connections after one echo each, as growth of the data segment; the servers on tasks have a buffer of "
+        f"{OWN_BUFFER:,} bytes per connection besides, which is taken off in the first column and of which the resident column has "
+        f"the touched pages. CPU in {2 if QUICK else 5} s.",
+    )
+
+
+def build():
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CARGO_PROFILE_")}
+    subprocess.run(["cargo", "fetch", "--quiet"], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.monotonic()
+        command = ["cargo", "build", "--quiet", "--release", "-p", "levent", "--target-dir", folder]
+        subprocess.run(command, check=True, env=environment)
+        seconds = time.monotonic() - start
+    table("Clean release build of the facade", ["cpus", "seconds"], [(len(CPUS), f"{seconds:.1f}")])
+
+
+ALL = {"calls": calls, "instructions": instructions, "allocations": allocations, "cpu": cpu, "idle": idle, "build": build}
+NEEDS = {"calls": "strace", "instructions": "valgrind", "allocations": "valgrind"}
+
+
+def main():
+    unknown = [name for name in NAMED if name not in ALL]
+    if unknown:
+        sys.exit(f"measure: no measurement {unknown[0]}: {', '.join(ALL)}")
+    failed = False
+    for name in NAMED or ALL:
+        if name in NEEDS and not shutil.which(NEEDS[name]):
+            print(f"\n{name}: left out, {NEEDS[name]} is not installed")
+            continue
+        try:
+            ALL[name]()
+        except RuntimeError as error:
+            print(f"\n{name}: {error}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
+
+
+main()

@@ -1,0 +1,255 @@
+//! Sources away from home: other threads, bases at rest and gone, no loop at all, and dropping abroad.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use levent_reactor::lane::{Direction, Source};
+use levent_reactor::{Base, Method, Wait};
+
+use crate::support::*;
+
+fn sockets() -> (UnixStream, UnixStream) {
+    let (here, there) = UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    (here, there)
+}
+
+fn is_ready(source: &Source, here: &UnixStream, waker: &Waker) -> bool {
+    let mut byte = [0];
+    let mut cx = Context::from_waker(waker);
+    let poll = source.poll_io(here.as_fd(), Direction::Read, &mut cx, || {
+        (&mut &*here).read(&mut byte)
+    });
+    match poll {
+        Poll::Ready(result) => result.unwrap() <= 1,
+        Poll::Pending => false,
+    }
+}
+
+/// Waits for one byte inside a base of this thread's own.
+fn receive_inside(method: Method, source: &Source, here: &UnixStream) {
+    let base = base_on(method);
+    let entered = base.enter().unwrap();
+    let (wakes, waker) = Wakes::new();
+    let mut turns = 0;
+    while !is_ready(source, here, &waker) {
+        while wakes.take() == 0 {
+            entered.turn(Wait::Block).unwrap();
+        }
+        turns += 1;
+        assert!(turns < 100, "a stale latch sends us round and round");
+    }
+}
+
+/// Made at one base, polled on another thread inside its own: the source moves, whether its home runs, rests or is gone.
+#[test]
+fn moves_to_where_it_is_polled() {
+    for &method in Method::supported() {
+        for state in ["entered", "at rest", "gone"] {
+            println!("{} {state}", method.name());
+            let base = base_on(method);
+            let (here, mut there) = sockets();
+            let entered = base.enter().unwrap();
+            let source = Source::new(here.as_fd()).unwrap();
+            let entered = if state == "entered" {
+                Some(entered)
+            } else {
+                drop(entered);
+                None
+            };
+            let base = if state == "gone" {
+                drop(base);
+                None
+            } else {
+                Some(base)
+            };
+            let (waits, waiting) = std::sync::mpsc::channel();
+            let thread = thread::spawn(move || {
+                waits.send(()).unwrap();
+                receive_inside(method, &source, &here);
+                receive_inside(method, &source, &here);
+                source.release(here.as_fd());
+            });
+            waiting.recv().unwrap();
+            there.write_all(b"xy").unwrap();
+            if let Some(entered) = &entered {
+                while !thread.is_finished() {
+                    entered.turn(Wait::AtMost(ms(1))).unwrap();
+                }
+            }
+            thread.join().unwrap();
+            drop((entered, base));
+        }
+    }
+}
+
+/// Outside all loops a source waits at the background base.
+#[test]
+fn waits_outside_all_loops() {
+    thread::spawn(|| {
+        let (here, mut there) = sockets();
+        let source = Source::new(here.as_fd()).unwrap();
+        let (wakes, waker) = Wakes::new();
+        for _ in 0..10 {
+            assert!(!is_ready(&source, &here, &waker));
+            there.write_all(b"x").unwrap();
+            soon("the byte", || wakes.take() > 0);
+            assert!(is_ready(&source, &here, &waker));
+        }
+        source.release(here.as_fd());
+        source.release(here.as_fd());
+    })
+    .join()
+    .unwrap();
+}
+
+/// Somebody waits at home, another thread polls the other direction: both are woken.
+#[test]
+fn two_threads_share_a_source() {
+    for &method in Method::supported() {
+        let base = base_on(method);
+        let entered = base.enter().unwrap();
+        let (here, there) = sockets();
+        there.set_nonblocking(true).unwrap();
+        fill(&here);
+        let source = Source::new(here.as_fd()).unwrap();
+        let (reads, reader) = Wakes::new();
+        assert!(!is_ready(&source, &here, &reader));
+        thread::scope(|scope| {
+            let (source, here, there) = (&source, &here, &there);
+            let writer = scope.spawn(move || {
+                let base = base_on(method);
+                let entered = base.enter().unwrap();
+                let (wakes, waker) = Wakes::new();
+                let mut cx = Context::from_waker(&waker);
+                while source
+                    .poll_ready(here.as_fd(), Direction::Write, &mut cx)
+                    .is_pending()
+                {
+                    drain(there);
+                    while wakes.take() == 0 {
+                        entered.turn(Wait::AtMost(ms(1))).unwrap();
+                    }
+                }
+                (&mut &*there).write_all(b"x").unwrap();
+            });
+            while !writer.is_finished() || reads.count() == 0 {
+                entered.turn(Wait::AtMost(ms(1))).unwrap();
+            }
+            writer.join().unwrap();
+        });
+        assert!(is_ready(&source, &here, &reader));
+        source.release(here.as_fd());
+    }
+}
+
+/// When a home ends, those who wait there are woken, to find a new one.
+#[test]
+fn ending_home_wakes() {
+    for_each_backend(|other| {
+        let base = base_on(other.method());
+        let (here, mut there) = sockets();
+        let entered = base.enter().unwrap();
+        let source = Source::new(here.as_fd()).unwrap();
+        let (wakes, waker) = Wakes::new();
+        assert!(!is_ready(&source, &here, &waker));
+        drop(entered);
+        drop(base);
+        assert_eq!(wakes.take(), 1);
+        let entered = other.enter().unwrap();
+        assert!(!is_ready(&source, &here, &waker));
+        there.write_all(b"x").unwrap();
+        while wakes.count() == 0 {
+            entered.turn(Wait::Block).unwrap();
+        }
+        assert!(is_ready(&source, &here, &waker));
+        source.release(here.as_fd());
+    });
+}
+
+/// P0 row 2, ruling 2: opened, closed and reused at random, at home and away: no wake for a dead source, and none lost.
+#[test]
+fn random_reuse_of_numbers() {
+    struct Live {
+        here: UnixStream,
+        there: UnixStream,
+        source: Source,
+        wakes: std::sync::Arc<Wakes>,
+        waker: Waker,
+    }
+    let (away, dropping) = std::sync::mpsc::sync_channel::<Live>(0);
+    let dropper = thread::spawn(move || {
+        for live in dropping {
+            live.source.release(live.here.as_fd());
+            drop(live);
+        }
+    });
+    let base = base_on(Method::Epoll);
+    let entered = base.enter().unwrap();
+    let mut live: Vec<Live> = Vec::new();
+    let mut dead: Vec<std::sync::Arc<Wakes>> = Vec::new();
+    let mut random = 0x2545_f491_u32;
+    for step in 0..100_000 {
+        random ^= random << 13;
+        random ^= random >> 17;
+        random ^= random << 5;
+        let at = (random >> 8) as usize % live.len().max(1);
+        match random % 8 {
+            0 | 1 if live.len() < 12 => {
+                let (here, there) = sockets();
+                let (wakes, waker) = Wakes::new();
+                let source = Source::new(here.as_fd())
+                    .unwrap_or_else(|error| panic!("step {step}: {error}"));
+                live.push(Live {
+                    here,
+                    there,
+                    source,
+                    wakes,
+                    waker,
+                });
+            }
+            2 | 3 if !live.is_empty() => {
+                let one = &live[at];
+                while is_ready(&one.source, &one.here, &one.waker) {}
+            }
+            4 if !live.is_empty() => {
+                let one = &mut live[at];
+                one.there.write_all(b"x").unwrap();
+                while is_ready(&one.source, &one.here, &one.waker) {}
+                one.wakes.take();
+                one.there.write_all(b"x").unwrap();
+                entered.turn(Wait::Poll).unwrap();
+                assert_eq!(one.wakes.take(), 1, "step {step}: the wake is lost");
+            }
+            5 if !live.is_empty() => {
+                let one = live.swap_remove(at);
+                one.source.release(one.here.as_fd());
+                // Taken before, and wakes that arrive later would be a dead source's.
+                one.wakes.take();
+                dead.push(one.wakes.clone());
+            }
+            6 if !live.is_empty() && step % 5 == 0 => {
+                let one = live.swap_remove(at);
+                away.send(one).unwrap();
+            }
+            _ => entered.turn(Wait::Poll).unwrap(),
+        }
+    }
+    drop(away);
+    dropper.join().unwrap();
+    entered.turn(Wait::Poll).unwrap();
+    assert!(
+        dead.iter().all(|wakes| wakes.count() == 0),
+        "a dead source woke"
+    );
+    for one in &live {
+        one.source.release(one.here.as_fd());
+    }
+    let mut text = String::new();
+    base.dump(&mut text).unwrap();
+    assert!(text.contains("Sources: 0"), "{text}");
+    drop::<Base>(base.clone());
+}

@@ -1,0 +1,271 @@
+//! Remote: what other threads may ask of a base.
+
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use levent_reactor::{Base, Event, Flags, LoopEnd, LoopFlags};
+
+use crate::support::*;
+
+/// THR-7, THR-8: of 8 × 10⁵ posts none is lost, and each thread's run in order.
+#[test]
+fn no_post_is_lost() {
+    const EACH: usize = 100_000;
+    let base = base_on(levent_reactor::Method::Epoll);
+    let done = Arc::new(AtomicUsize::new(0));
+    let last: Vec<Arc<AtomicUsize>> = (0..8).map(|_| Arc::default()).collect();
+    let threads: Vec<_> = last
+        .iter()
+        .map(|last| {
+            let (remote, done, last) = (base.remote(), done.clone(), last.clone());
+            thread::spawn(move || {
+                for i in 0..EACH {
+                    let (done, last) = (done.clone(), last.clone());
+                    remote
+                        .post(move |base| {
+                            assert_eq!(last.swap(i + 1, Ordering::Relaxed), i, "in order");
+                            if done.fetch_add(1, Ordering::Relaxed) + 1 == 8 * EACH {
+                                base.loop_break();
+                            }
+                        })
+                        .unwrap();
+                }
+            })
+        })
+        .collect();
+    let waits = Rc::new(Cell::new(0_usize));
+    let _watcher = base.on_prepare({
+        let waits = waits.clone();
+        move |_, _| waits.set(waits.get() + 1)
+    });
+    assert_eq!(
+        base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap(),
+        LoopEnd::Stopped
+    );
+    assert_eq!(done.load(Ordering::Relaxed), 8 * EACH);
+    assert!(waits.get() <= 8 * EACH, "a burst is one wake-up");
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+}
+
+/// THR-8: a thousand posts while a callback runs cost one iteration.
+#[test]
+fn burst_is_one_iteration() {
+    for_each_backend(|base| {
+        let waits = Rc::new(Cell::new(0));
+        let ran = Arc::new(AtomicUsize::new(0));
+        base.once_after(Duration::ZERO, {
+            let (remote, ran) = (base.remote(), ran.clone());
+            move || {
+                thread::spawn(move || {
+                    for _ in 0..1000 {
+                        let ran = ran.clone();
+                        remote
+                            .post(move |_| {
+                                ran.fetch_add(1, Ordering::Relaxed);
+                            })
+                            .unwrap();
+                    }
+                })
+                .join()
+                .unwrap();
+            }
+        });
+        let _watcher = base.on_check({
+            let waits = waits.clone();
+            move |_| waits.set(waits.get() + 1)
+        });
+        base.dispatch().unwrap();
+        assert_eq!(ran.load(Ordering::Relaxed), 1000);
+        assert!(waits.get() <= 3, "{} iterations", waits.get());
+    });
+}
+
+/// EXIT-12, BASE-21: break, exit and continue from another thread end or turn a sleeping loop.
+#[test]
+fn steering_from_another_thread() {
+    for_each_backend(|base| {
+        let far = Event::timer(base, |_, _| {});
+        far.add_after(Duration::from_secs(3600)).unwrap();
+        let start = Instant::now();
+        let remote = base.remote();
+        let steer = thread::spawn(move || remote.loop_break().unwrap());
+        // Asked before the loop begins, it may be forgotten (EXIT-2): then it is asked again.
+        let remote = base.remote();
+        let again = Arc::new(AtomicUsize::new(0));
+        let ended = again.clone();
+        let nag = thread::spawn(move || {
+            while ended.load(Ordering::SeqCst) == 0 {
+                remote.loop_break().unwrap();
+                thread::sleep(ms(1));
+            }
+        });
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        assert!(base.got_break() && !base.got_exit());
+        again.store(1, Ordering::SeqCst);
+        steer.join().unwrap();
+        nag.join().unwrap();
+        let remote = base.remote();
+        let steer = thread::spawn(move || {
+            remote.loop_continue().unwrap();
+            remote.loop_exit(Some(ms(1))).unwrap();
+        });
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        assert!(base.got_exit());
+        assert!(start.elapsed() < Duration::from_secs(60));
+        steer.join().unwrap();
+    });
+}
+
+/// ADD-19, ACT-17, LOOP-9: events added and activated from another thread wake the loop.
+#[test]
+fn events_from_another_thread() {
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let note = |name: &'static str| {
+            let trace = trace.clone();
+            Event::timer(base, move |_, what| trace.push(format!("{name} {what:?}")))
+        };
+        let (active, timed) = (note("active"), note("timed"));
+        let end = Event::timer(base, |event, _| event.base().unwrap().loop_break());
+        let (a, t, e) = (
+            active.remote().unwrap(),
+            timed.remote().unwrap(),
+            end.remote().unwrap(),
+        );
+        let far = Event::timer(base, |_, _| {});
+        far.add_after(Duration::from_secs(3600)).unwrap();
+        let thread = thread::spawn(move || {
+            a.activate(Flags::READ).unwrap();
+            t.add(Some(ms(2))).unwrap();
+            e.add(Some(ms(10))).unwrap();
+        });
+        base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+        trace.assert(["active READ", "timed TIMEOUT"]);
+        thread.join().unwrap();
+    });
+}
+
+/// DEL-12: deleting the last event from another thread lets the loop run dry.
+#[test]
+fn deleting_the_last_event_from_another_thread() {
+    for_each_backend(|base| {
+        let timer = Event::interval(base, |_, _| {});
+        timer.add_after(Duration::from_secs(3600)).unwrap();
+        let remote = timer.remote().unwrap();
+        let thread = thread::spawn(move || remote.del().unwrap());
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        thread.join().unwrap();
+        // SAFETY: -1 is no descriptor.
+        let event = unsafe { Event::from_raw_fd(base, -1, Flags::READ, |_, _| {}) }.unwrap();
+        event.add().unwrap();
+        let remote = event.remote().unwrap();
+        let thread = thread::spawn(move || remote.del().unwrap());
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        thread.join().unwrap();
+    });
+}
+
+/// Better than DEL-8, DEL-10, DEL-11: deleting from another thread waits for no callback, and none runs after it was read.
+#[test]
+fn deleting_from_another_thread_never_waits() {
+    for_each_backend(|base| {
+        let runs = Rc::new(Cell::new(0));
+        let (started, is_started) = std::sync::mpsc::channel();
+        let (deleted, is_deleted) = std::sync::mpsc::channel::<()>();
+        let event = Event::interval(base, {
+            let runs = runs.clone();
+            move |_, _| {
+                runs.set(runs.get() + 1);
+                started.send(()).unwrap();
+                // The callback outlasts the deletion: a deletion that waited would never return.
+                is_deleted.recv().unwrap();
+            }
+        });
+        event.add_after(ms(1)).unwrap();
+        let remote = event.remote().unwrap();
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            remote.del().unwrap();
+            deleted.send(()).unwrap();
+        });
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        assert_eq!(runs.get(), 1);
+        thread.join().unwrap();
+    });
+}
+
+/// BASE-29: a base that ends while threads post drops what did not run, and refuses from then on.
+#[test]
+fn base_ends_while_threads_post() {
+    for _ in 0..20 {
+        let base = Base::new().unwrap();
+        let owned = Arc::new(());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (remote, owned) = (base.remote(), owned.clone());
+                thread::spawn(move || {
+                    loop {
+                        let owned = owned.clone();
+                        remote.notify();
+                        if let Err(error) = remote.post(move |_| drop(owned)) {
+                            return error.kind();
+                        }
+                    }
+                })
+            })
+            .collect();
+        base.run_loop(LoopFlags::NONBLOCK | LoopFlags::NO_EXIT_ON_EMPTY)
+            .unwrap();
+        drop(base);
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), ErrorKind::NotConnected);
+        }
+        assert_eq!(Arc::strong_count(&owned), 1, "nothing is left behind");
+    }
+}
+
+/// THR-4, THR-14: many threads add, activate and delete while the base runs; nothing is lost, and it runs dry.
+#[test]
+fn many_threads_at_once() {
+    let base = base_on(levent_reactor::Method::Epoll);
+    let runs = Rc::new(Cell::new(0));
+    let events: Vec<_> = (0..50)
+        .map(|_| {
+            let runs = runs.clone();
+            Event::timer(&base, move |_, _| runs.set(runs.get() + 1))
+        })
+        .collect();
+    let remotes: Vec<_> = events.iter().map(|event| event.remote().unwrap()).collect();
+    let left = Arc::new(AtomicUsize::new(4));
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let (remotes, base, left) = (remotes.clone(), base.remote(), left.clone());
+            thread::spawn(move || {
+                for _ in 0..20 {
+                    for event in &remotes {
+                        event.activate(Flags::READ).unwrap();
+                        event.del().unwrap();
+                        event.add(Some(Duration::from_micros(50))).unwrap();
+                    }
+                }
+                if left.fetch_sub(1, Ordering::SeqCst) == 1 {
+                    base.loop_exit(Some(ms(2))).unwrap();
+                }
+            })
+        })
+        .collect();
+    base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    // Each was added last by somebody, and has fired since.
+    assert!(runs.get() >= 50, "{} runs", runs.get());
+    assert!(events.iter().all(|event| !event.is_pending()));
+}

@@ -1,0 +1,301 @@
+//! SIG: signals, each test in a process of its own.
+
+use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::Duration;
+
+use levent_reactor::{Base, Event, Flags, LoopEnd, LoopFlags, signal};
+
+use crate::support::*;
+
+fn is_ignored(number: i32) -> bool {
+    // SAFETY: all bytes zero are a valid `sigaction` record, to be filled.
+    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: with no new action the call only writes the record.
+    let answer = unsafe { libc::sigaction(number, std::ptr::null(), &mut old) };
+    assert_eq!(answer, 0);
+    old.sa_sigaction == libc::SIG_IGN
+}
+
+fn ignore(number: i32) {
+    // SAFETY: ignoring a signal installs no code.
+    unsafe { libc::signal(number, libc::SIG_IGN) };
+}
+
+/// SIG-1, SIG-3, SIG-5, SIG-6: signals raised before the loop run all their events, as often as they came.
+#[test]
+fn raised_twice_runs_twice() {
+    if !in_child("signals::raised_twice_runs_twice") {
+        return;
+    }
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let note = |name: &'static str| {
+            let trace = trace.clone();
+            move |event: &Event, what: Flags| {
+                trace.push(format!(
+                    "{name} {} {what:?}",
+                    event.number() == signal::SIGUSR1
+                ))
+            }
+        };
+        let events = [
+            Event::signal(base, signal::SIGUSR1, note("one")),
+            Event::signal(base, signal::SIGUSR1, note("other")),
+        ];
+        events.iter().for_each(|event| event.add().unwrap());
+        raise(signal::SIGUSR1);
+        raise(signal::SIGUSR1);
+        base.run_loop(LoopFlags::NONBLOCK).unwrap();
+        let mut ran = trace.take();
+        ran.sort();
+        assert_eq!(
+            ran,
+            [
+                "one true SIGNAL",
+                "one true SIGNAL",
+                "other true SIGNAL",
+                "other true SIGNAL"
+            ]
+        );
+    });
+}
+
+/// SIG-2, SIG-13, SIG-22, BASE-24: the old disposition comes back with the last event, and with the base.
+#[test]
+fn disposition_comes_back() {
+    if !in_child("signals::disposition_comes_back") {
+        return;
+    }
+    ignore(signal::SIGUSR1);
+    for &method in levent_reactor::Method::supported() {
+        let base = base_on(method);
+        let trace = Trace::new();
+        let event = Event::signal(&base, signal::SIGUSR1, trace.note("ran"));
+        event.add().unwrap();
+        assert!(!is_ignored(signal::SIGUSR1));
+        event.del().unwrap();
+        assert!(is_ignored(signal::SIGUSR1));
+        event.add().unwrap();
+        raise(signal::SIGUSR1);
+        look(&base);
+        trace.assert(["ran"]);
+        drop(base);
+        assert!(is_ignored(signal::SIGUSR1));
+        raise(signal::SIGUSR1);
+    }
+}
+
+/// FLG-11, SIG-23: without PERSIST the disposition is back inside the callback, and the loop runs dry.
+#[test]
+fn signal_once_gives_up_first() {
+    if !in_child("signals::signal_once_gives_up_first") {
+        return;
+    }
+    ignore(signal::SIGUSR1);
+    for_each_backend(|base| {
+        let ran = Rc::new(Cell::new(0));
+        let event = Event::signal_once(base, signal::SIGUSR1, {
+            let ran = ran.clone();
+            move |_, _| {
+                assert!(is_ignored(signal::SIGUSR1));
+                ran.set(ran.get() + 1);
+            }
+        });
+        event.add().unwrap();
+        raise(signal::SIGUSR1);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        assert_eq!(ran.get(), 1);
+    });
+}
+
+/// SIG-7: a signal raised in its own callback comes in a later iteration.
+#[test]
+fn raised_in_its_own_callback() {
+    if !in_child("signals::raised_in_its_own_callback") {
+        return;
+    }
+    for_each_backend(|base| {
+        let runs = Rc::new(Cell::new(0));
+        let event = Event::signal(base, signal::SIGUSR1, {
+            let runs = runs.clone();
+            move |event, _| {
+                runs.set(runs.get() + 1);
+                if runs.get() < 5 {
+                    raise(signal::SIGUSR1);
+                } else {
+                    event.base().unwrap().loop_exit(None).unwrap();
+                }
+            }
+        });
+        event.add().unwrap();
+        raise(signal::SIGUSR1);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        assert_eq!(runs.get(), 5);
+    });
+}
+
+/// SIG-9, DEL-16, EXIT-14: deleting or breaking in the callback stops the remaining calls.
+#[test]
+fn remaining_calls_are_stopped() {
+    if !in_child("signals::remaining_calls_are_stopped") {
+        return;
+    }
+    for_each_backend(|base| {
+        for way in [0, 2] {
+            let runs = Rc::new(Cell::new(0));
+            let event = Event::signal(base, signal::SIGUSR1, {
+                let runs = runs.clone();
+                move |event, _| {
+                    runs.set(runs.get() + 1);
+                    match way {
+                        0 => event.del().unwrap(),
+                        _ => event.base().unwrap().loop_break(),
+                    }
+                }
+            });
+            event.add().unwrap();
+            raise(signal::SIGUSR1);
+            raise(signal::SIGUSR1);
+            look(base);
+            look(base);
+            assert_eq!(runs.get(), 1, "way {way}");
+        }
+    });
+}
+
+/// SIG-9, EV-12: dropping the last handle in the callback stops the remaining calls.
+#[test]
+fn dropping_stops_remaining_calls() {
+    if !in_child("signals::dropping_stops_remaining_calls") {
+        return;
+    }
+    for_each_backend(|base| {
+        let runs = Rc::new(Cell::new(0));
+        let place: Rc<RefCell<Option<Event>>> = Rc::default();
+        let event = Event::signal(base, signal::SIGUSR1, {
+            let (runs, place) = (runs.clone(), place.clone());
+            move |_, _| {
+                runs.set(runs.get() + 1);
+                drop(place.take());
+            }
+        });
+        event.add().unwrap();
+        *place.borrow_mut() = Some(event);
+        raise(signal::SIGUSR1);
+        raise(signal::SIGUSR1);
+        look(base);
+        assert_eq!(runs.get(), 1);
+    });
+}
+
+/// Better than SIG-8, SIG-10, SIG-11, SIG-12: every base that asked receives a signal, whatever the order they go in.
+#[test]
+fn every_base_receives() {
+    if !in_child("signals::every_base_receives") {
+        return;
+    }
+    ignore(signal::SIGUSR1);
+    let bases: Vec<_> = levent_reactor::Method::supported()
+        .iter()
+        .map(|&method| base_on(method))
+        .collect();
+    let trace = Trace::new();
+    let events: Vec<_> = bases
+        .iter()
+        .map(|base| Event::signal(base, signal::SIGUSR1, trace.note("ran")))
+        .collect();
+    events.iter().for_each(|event| event.add().unwrap());
+    for left in (1..=3).rev() {
+        raise(signal::SIGUSR1);
+        for base in &bases {
+            look(base);
+        }
+        assert_eq!(trace.take().len(), left);
+        events[3 - left].del().unwrap();
+    }
+    assert!(is_ignored(signal::SIGUSR1));
+}
+
+/// SIG-15, SIG-16: what cannot be caught is refused; internal things are not counted.
+#[test]
+fn uncatchable_signals_are_refused() {
+    for_each_backend(|base| {
+        for number in [signal::SIGKILL, signal::SIGSTOP, libc::SIGSEGV] {
+            let event = Event::signal(base, number, |_, _| {});
+            assert_eq!(event.add().unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert!(!event.is_pending());
+        }
+        let event = Event::signal(base, signal::SIGWINCH, |_, _| {});
+        event.add().unwrap();
+        assert_eq!(base.count(levent_reactor::Counted::ADDED), 1);
+        event.del().unwrap();
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+    });
+}
+
+/// PER-13: a signal event's timeout removes it, persistent or not.
+#[test]
+fn signal_times_out() {
+    with_manual_clock(|base, hand| {
+        let trace = Trace::new();
+        let event = Event::signal(base, signal::SIGWINCH, trace.note_what("signal"));
+        event.add_after(ms(10)).unwrap();
+        hand.advance(ms(10));
+        look(base);
+        trace.assert(["signal TIMEOUT"]);
+        assert!(!event.is_pending());
+    });
+}
+
+/// SIG-21, LOOP-14, WAT-12: a signal wakes a sleeping loop, whichever thread takes it.
+#[test]
+fn signal_wakes_a_sleeping_loop() {
+    if !in_child("signals::signal_wakes_a_sleeping_loop") {
+        return;
+    }
+    for_each_backend(|base| {
+        let event = Event::signal(base, signal::SIGUSR1, |event, _| {
+            event.base().unwrap().loop_break()
+        });
+        event.add().unwrap();
+        let guard = Event::timer(base, |_, _| panic!("not woken"));
+        guard.add_after(Duration::from_secs(30)).unwrap();
+        let thread = std::thread::spawn(|| kill_self(signal::SIGUSR1));
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        thread.join().unwrap();
+    });
+}
+
+/// P1 row 20: added and removed while they are raised, signals reach a base at least once and nobody else (B23).
+#[test]
+fn added_and_removed_while_raised() {
+    if !in_child("signals::added_and_removed_while_raised") {
+        return;
+    }
+    ignore(signal::SIGUSR1);
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            std::thread::spawn(|| {
+                let base = Base::new().unwrap();
+                for _ in 0..300 {
+                    let runs = Rc::new(Cell::new(0));
+                    let event = Event::signal(&base, signal::SIGUSR1, {
+                        let runs = runs.clone();
+                        move |_, _| runs.set(runs.get() + 1)
+                    });
+                    event.add().unwrap();
+                    raise(signal::SIGUSR1);
+                    look(&base);
+                    assert!(runs.get() >= 1);
+                    event.del().unwrap();
+                }
+            })
+        })
+        .collect();
+    threads
+        .into_iter()
+        .for_each(|thread| thread.join().unwrap());
+    assert!(is_ignored(signal::SIGUSR1));
+}

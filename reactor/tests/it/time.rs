@@ -1,0 +1,249 @@
+//! TIME, HEAP, CT: time, the order of deadlines, common timeouts.
+
+use std::cell::Cell;
+use std::io::ErrorKind;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use levent_reactor::{Base, Counted, Event, Flags, LoopEnd, LoopFlags, Wait};
+
+use crate::support::*;
+
+/// TIME-4, TIME-8, TIME-12: callbacks of a pass read one time; outside the loop, and by `monotonic`, the clock is read.
+#[test]
+fn pass_has_one_time() {
+    with_manual_clock(|base, hand| {
+        for _ in 0..2 {
+            let (base2, hand) = (base.clone(), hand.clone());
+            base.once_after(Duration::ZERO, move || {
+                assert_eq!(base2.now(), Duration::ZERO);
+                hand.advance(ms(30));
+                assert!(base2.monotonic() > base2.now());
+            });
+        }
+        look(base);
+        assert_eq!(base.now(), ms(60));
+    });
+}
+
+/// TIME-9: renewing the cached time works inside the loop.
+#[test]
+fn cached_time_is_renewed() {
+    with_manual_clock(|base, hand| {
+        let (base2, hand) = (base.clone(), hand.clone());
+        base.once_after(Duration::ZERO, move || {
+            hand.advance(ms(30));
+            base2.update_cache_time();
+            assert_eq!(base2.now(), ms(30));
+        });
+        look(base);
+        base.update_cache_time();
+    });
+}
+
+/// Better than TIME-6: the wait is computed from a fresh reading.
+#[test]
+fn wait_is_computed_afresh() {
+    for_each_backend(|base| {
+        let wait = Rc::new(Cell::new(None));
+        let _watcher = base.on_prepare({
+            let wait = wait.clone();
+            move |_, info| wait.set(info.wait)
+        });
+        let timer = Event::timer(base, |_, _| {});
+        base.once_after(Duration::ZERO, {
+            let timer = timer.clone();
+            move || {
+                timer.add_after(ms(20)).unwrap();
+                std::thread::sleep(ms(10));
+            }
+        });
+        base.dispatch().unwrap();
+        assert!(wait.get().unwrap() <= ms(11), "{wait:?}");
+    });
+}
+
+/// TIME-11: the reported deadline is the wall clock's.
+#[test]
+fn deadline_by_the_wall_clock() {
+    for_each_backend(|base| {
+        let timer = Event::timer(base, |_, _| {});
+        assert_eq!(timer.deadline_wall_clock(), None);
+        let before = SystemTime::now();
+        timer.add_after(Duration::from_secs(500)).unwrap();
+        let left = timer
+            .deadline_wall_clock()
+            .unwrap()
+            .duration_since(before)
+            .unwrap();
+        assert!(
+            left > Duration::from_secs(499) && left < Duration::from_secs(530),
+            "{left:?}"
+        );
+    });
+}
+
+/// TIME-13: a deadline equal to now has passed, one nanosecond more has not.
+#[test]
+fn deadline_equal_to_now_has_passed() {
+    with_manual_clock(|base, hand| {
+        let trace = Trace::new();
+        let timer = Event::timer(base, trace.note("rang"));
+        timer.add_after(Duration::from_nanos(1000)).unwrap();
+        hand.advance(Duration::from_nanos(999));
+        look(base);
+        trace.assert([]);
+        hand.advance(Duration::from_nanos(1));
+        look(base);
+        trace.assert(["rang"]);
+    });
+}
+
+/// TIME-14: a timer that re-adds itself with zero runs once per iteration (B1).
+#[test]
+fn zero_timer_runs_once_per_iteration() {
+    with_manual_clock(|base, _| {
+        let trace = Trace::new();
+        let note = trace.clone();
+        let timer = Event::timer(base, move |event, _| {
+            note.push("rang");
+            event.add_after(Duration::ZERO).unwrap();
+        });
+        timer.add_after(Duration::ZERO).unwrap();
+        let entered = base.enter().unwrap();
+        for _ in 0..3 {
+            entered.turn(Wait::Poll).unwrap();
+            trace.assert(["rang"]);
+        }
+    });
+}
+
+/// TIME-17: a timer never rings early, on any backend.
+#[test]
+fn timers_are_never_early() {
+    for_each_backend(|base| {
+        for micros in [1, 500, 1001, 2499] {
+            let wait = Duration::from_micros(micros);
+            let start = std::time::Instant::now();
+            let timer = Event::timer(base, |_, _| {});
+            timer.add_after(wait).unwrap();
+            base.dispatch().unwrap();
+            assert!(start.elapsed() >= wait);
+        }
+    });
+}
+
+/// Better than HEAP-5: equal deadlines ring first in, first out, plain and common alike; HEAP-1, CT-1, CT-4, CT-5.
+#[test]
+fn equal_deadlines_are_first_in_first_out() {
+    with_manual_clock(|base, hand| {
+        let common = base.common_timeout(ms(5)).unwrap();
+        for shared in [false, true] {
+            let next = Rc::new(Cell::new(0));
+            let events: Vec<_> = (0..100)
+                .map(|i| {
+                    let next = next.clone();
+                    Event::timer(base, move |_, _| assert_eq!(next.replace(i + 1), i))
+                })
+                .collect();
+            for event in &events {
+                if shared {
+                    event.add_common(common).unwrap()
+                } else {
+                    event.add_after(ms(5)).unwrap()
+                }
+            }
+            hand.advance(ms(5));
+            look(base);
+            assert_eq!(next.get(), 100);
+        }
+    });
+}
+
+/// HEAP-2, HEAP-6: thousands of timers added, moved and deleted at random from callbacks all ring or are gone.
+#[test]
+fn random_timers_all_ring() {
+    with_manual_clock(|base, hand| {
+        let events: Rc<std::cell::RefCell<Vec<Event>>> = Rc::default();
+        let random = Rc::new(Cell::new(7_u64));
+        let next = move |below: u64| {
+            random.set(
+                random
+                    .get()
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1),
+            );
+            (random.get() >> 33) % below
+        };
+        let runs = Rc::new(Cell::new(0));
+        for _ in 0..2000 {
+            let delay = ms(next(50));
+            let (all, next, runs) = (events.clone(), next.clone(), runs.clone());
+            let event = Event::timer(base, move |event, _| {
+                assert!(!event.is_pending());
+                runs.set(runs.get() + 1);
+                if runs.get() < 4000 {
+                    for _ in 0..10 {
+                        let other = all.borrow()[next(2000) as usize].clone();
+                        if next(2) == 0 {
+                            other.add_after(ms(next(50))).unwrap()
+                        } else {
+                            other.del().unwrap()
+                        }
+                    }
+                }
+            });
+            event.add_after(delay).unwrap();
+            events.borrow_mut().push(event);
+        }
+        let mut last = 0;
+        while look(base) != LoopEnd::Dry {
+            hand.advance(ms(1));
+            last += 1;
+            assert!(last < 10_000);
+        }
+        assert_eq!(base.count(Counted::ADDED), 0);
+        assert!(runs.get() >= 1000);
+        for event in events.take() {
+            event.assign(Event::timer(base, |_, _| {})).unwrap();
+        }
+    });
+}
+
+/// CT-2, CT-3, CT-10: equal durations share a token, there are 256, and one of another base is refused.
+#[test]
+fn tokens_of_common_timeouts() {
+    let (base, other) = (Base::new().unwrap(), Base::new().unwrap());
+    let token = base.common_timeout(Duration::from_secs(5)).unwrap();
+    assert_eq!(
+        base.common_timeout(Duration::from_micros(5_000_000))
+            .unwrap(),
+        token
+    );
+    for i in 1..256 {
+        base.common_timeout(Duration::from_nanos(i)).unwrap();
+    }
+    assert!(base.common_timeout(Duration::from_nanos(256)).is_err());
+    let event = Event::timer(&other, |_, _| {});
+    assert_eq!(
+        event.add_common(token).unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+}
+
+/// CT-7, CT-8: an active event whose common deadline passes gets TIMEOUT merged; a base may end with such events.
+#[test]
+fn common_timeout_of_an_active_event() {
+    with_manual_clock(|base, hand| {
+        let trace = Trace::new();
+        let token = base.common_timeout(ms(5)).unwrap();
+        let event = Event::timer(base, trace.note_what("event"));
+        event.add_common(token).unwrap();
+        event.activate(Flags::READ);
+        hand.advance(ms(5));
+        base.run_loop(LoopFlags::ONCE).unwrap();
+        trace.assert(["event TIMEOUT|READ"]);
+        event.add_common(token).unwrap();
+        event.detach();
+    });
+}
