@@ -130,16 +130,16 @@ impl Call {
         let start = polls();
         loop {
             let left = limit.saturating_sub(polls_since(start));
-            let ran = tasks.run_queued(left, budget.operations_per_poll);
-            let woken = self.flags.take();
-            if woken {
+            tasks.run_queued(left, budget.operations_per_poll);
+            if self.flags.take() {
                 let poll = self.poll(future.as_mut(), budget.operations_per_poll);
                 if poll.is_ready() {
                     return poll;
                 }
                 count_polls(1);
             }
-            if (ran == 0 && !woken) || polls_since(start) >= limit {
+            let is_idle = !tasks.has_work() && !self.flags.is_woken();
+            if is_idle || polls_since(start) >= limit {
                 break;
             }
         }
