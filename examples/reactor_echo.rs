@@ -25,6 +25,8 @@ struct Server {
     served: Cell<u64>,
     bytes: Cell<u64>,
     stopping: Cell<bool>,
+    /// The listener's event; dropped, and the listener closed, when the server stops.
+    accept: RefCell<Option<Event>>,
 }
 
 /// Counts a connection for as long as its event, or the one that finishes its output, lives.
@@ -70,15 +72,17 @@ fn main() -> io::Result<()> {
         served: Cell::new(0),
         bytes: Cell::new(0),
         stopping: Cell::new(false),
+        accept: RefCell::new(None),
     });
     let accept = Event::new(&base, listener, Flags::READ | Flags::PERSIST, {
         let server = server.clone();
         move |listener, _, event| accept_all(&server, listener, event)
     })?;
     accept.add()?;
+    *server.accept.borrow_mut() = Some(accept);
     let _signals = [signal::SIGINT, signal::SIGTERM].map(|number| {
-        let (server, accept) = (server.clone(), accept.clone());
-        let event = Event::signal(&base, number, move |_, _| stop(&server, &accept));
+        let server = server.clone();
+        let event = Event::signal(&base, number, move |_, _| stop(&server));
         if let Err(error) = event.add() {
             eprintln!("signal {number}: {error}");
         }
@@ -94,11 +98,11 @@ fn main() -> io::Result<()> {
 }
 
 /// Stops accepting and ends the loop when the last connection is gone, or after the grace period.
-fn stop(server: &Rc<Server>, accept: &Event) {
+fn stop(server: &Rc<Server>) {
     if server.stopping.replace(true) {
         return;
     }
-    drop(accept.del());
+    drop(server.accept.take());
     if server.open.get() == 0 {
         server.base.loop_break();
     } else {

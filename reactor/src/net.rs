@@ -7,7 +7,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener, TcpStream},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd},
         unix::{
             ffi::OsStrExt,
             net::{SocketAddr as UnixAddr, UnixListener, UnixStream},
@@ -18,6 +18,7 @@ use std::{
 
 use std::os::linux::net::SocketAddrExt;
 
+use crate::engine::events::refused;
 use crate::sys::{
     file, limits,
     socket::{self, Address},
@@ -224,7 +225,7 @@ pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
 /// # }
 /// ```
 pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> {
-    file::set_nonblocking(fd, nonblocking)
+    file::set_nonblocking(fd, nonblocking).map_err(|error| refused(error, fd.as_raw_fd()))
 }
 
 /// The address that a path names; one that starts with a NUL byte is an abstract name.

@@ -167,7 +167,10 @@ impl Shared {
     /// Takes the messages, and says whether closures are waiting for the driver.
     pub(crate) fn take_messages(&self) -> (Vec<Message>, bool) {
         let mut mailbox = lock(&self.mailbox);
-        (std::mem::take(&mut mailbox.messages), !mailbox.posted.is_empty())
+        (
+            std::mem::take(&mut mailbox.messages),
+            !mailbox.posted.is_empty(),
+        )
     }
 
     pub(crate) fn take_posted(&self) -> Vec<Posted> {

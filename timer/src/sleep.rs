@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use levent_reactor::lane::Alarm;
+use levent_reactor::{current, lane::Alarm};
 
 /// Waits for `duration`, counted from this call.
 ///
@@ -71,6 +71,9 @@ pub struct Sleep {
     alarm: Alarm,
     /// `None` for never.
     deadline: Option<Instant>,
+    /// The answer is free: it was waited for. One that comes at once counts against the task's budget, or a loop of zero sleeps
+    /// would never let the thread go.
+    waited: bool,
 }
 
 impl Sleep {
@@ -78,6 +81,7 @@ impl Sleep {
         Sleep {
             alarm: Alarm::new(),
             deadline,
+            waited: false,
         }
     }
 
@@ -99,6 +103,7 @@ impl Sleep {
 
     fn set(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
+        self.waited = false;
         self.alarm.reset(deadline);
     }
 }
@@ -107,10 +112,15 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.deadline {
-            Some(deadline) => self.alarm.poll_at(deadline, cx),
-            None => Poll::Pending,
+        let Some(deadline) = self.deadline else {
+            return Poll::Pending;
+        };
+        let fired = self.alarm.poll_at(deadline, cx);
+        // A poll that is turned away for the budget has waited, too: the next one is free.
+        if !std::mem::replace(&mut self.waited, true) && fired.is_ready() {
+            return current::spend(cx);
         }
+        fired
     }
 }
 

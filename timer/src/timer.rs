@@ -76,8 +76,8 @@ pub struct Timer {
     due: Option<Instant>,
     /// Added to `due` after each answer; `ONCE` ends the series.
     period: Duration,
-    /// The last poll answered. Set by an answer, cleared by a pending poll and by the setters; see invariant 4.
-    answered: bool,
+    /// The next answer is free: the last poll was pending. Cleared by an answer and by the setters; see invariant 4.
+    waited: bool,
 }
 
 impl Timer {
@@ -162,7 +162,7 @@ impl Timer {
             alarm: Alarm::new(),
             due,
             period,
-            answered: false,
+            waited: false,
         }
     }
 
@@ -238,7 +238,7 @@ impl Timer {
     fn set(&mut self, due: Option<Instant>, period: Duration) {
         self.due = due;
         self.period = period;
-        self.answered = false;
+        self.waited = false;
         // Moves the registration together with the waker that it has, and does nothing if there is none (invariant 1).
         self.alarm.reset(due);
     }
@@ -249,13 +249,14 @@ impl Timer {
             return Poll::Pending;
         };
         if self.alarm.poll_at(due, cx).is_pending() {
-            self.answered = false;
+            self.waited = true;
             return Poll::Pending;
         }
-        if self.answered {
+        // A poll that is turned away here has waited, too: the next one is free.
+        if !std::mem::replace(&mut self.waited, true) {
             ready!(current::spend(cx));
         }
-        self.answered = true;
+        self.waited = false;
         // From the deadline, not from now: a late poll finds the next tick due as well, and so on until it has caught up.
         self.due = due.checked_add(self.period);
         Poll::Ready(due)

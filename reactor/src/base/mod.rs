@@ -448,7 +448,10 @@ impl Drop for Entered {
             // Outside the loop no time is cached (TIME-4).
             engine.cached = None;
             // What was due in the next turn is due now: there may be none.
-            let (woken, discarded) = (std::mem::take(&mut engine.woken), std::mem::take(&mut engine.discarded));
+            let (woken, discarded) = (
+                std::mem::take(&mut engine.woken),
+                std::mem::take(&mut engine.discarded),
+            );
             let shared = engine.shared.clone();
             shared.put_back(engine);
             drop(discarded);

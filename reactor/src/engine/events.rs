@@ -499,7 +499,15 @@ fn taken(fd: RawFd, by: &str) -> io::Error {
     )
 }
 
-/// Adds the descriptor to an error of the backend.
-fn refused(error: io::Error, fd: RawFd) -> io::Error {
-    io::Error::new(error.kind(), format!("descriptor {fd}: {error}"))
+/// Adds the descriptor, and what to do, to an error of the backend.
+pub(crate) fn refused(error: io::Error, fd: RawFd) -> io::Error {
+    let kind = error.kind();
+    match error.raw_os_error() {
+        // EBADF on every platform.
+        Some(9) => io::Error::new(
+            kind,
+            format!("descriptor {fd} is closed: keep it open as long as it is watched ({error})"),
+        ),
+        _ => io::Error::new(kind, format!("descriptor {fd}: {error}")),
+    }
 }

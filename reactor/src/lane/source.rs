@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Direction, away};
 use crate::current;
 use crate::engine::Engine;
+use crate::engine::events::refused;
 use crate::engine::lane::{Slot, Waiting};
 use crate::sys;
 
@@ -100,7 +101,7 @@ impl Source {
     /// `PermissionDenied` for a regular file or a directory, on every backend: they are always ready, and reads of them block.
     /// `AlreadyExists` if this base watches the descriptor already. Else what the backend says.
     pub fn new(fd: BorrowedFd<'_>) -> io::Result<Source> {
-        if sys::file::is_regular(fd)? {
+        if sys::file::is_regular(fd).map_err(|error| refused(error, fd.as_raw_fd()))? {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
                 "a regular file or directory cannot be waited for: read it directly, or on a thread of its own",
