@@ -253,7 +253,7 @@ impl Engine {
     #[cold]
     fn lane_extend(&mut self, index: u32, direction: Direction) -> bool {
         let slot = &mut self.lane.slots[index as usize];
-        let wanted = slot.interest | direction.interest();
+        let wanted = slot.interest | direction.interest() | Interest::EDGE;
         match self.backend.change(
             slot.fd,
             pack(Kind::Lane, slot.key, index),
@@ -401,6 +401,10 @@ impl Engine {
         }
         if ready.intersects(WRITES) {
             rest = rest.without(Direction::Write.interest());
+        }
+        if rest == Interest::EDGE {
+            // No direction is left.
+            rest = Interest::NONE;
         }
         if ready.intersects(Ready::INVALID) {
             // The backend has dropped the descriptor itself.

@@ -19,7 +19,7 @@ use crate::sys;
 /// call. The owner calls [`release`](Source::release) before it closes the descriptor; forgetting to leaves a slot behind.
 ///
 /// Polled on the thread whose base it is registered with, it touches plain memory. Anywhere else it works too (see the
-/// [module's page](self)).
+/// [module's page](crate::lane)).
 ///
 /// # Example
 ///
