@@ -35,12 +35,11 @@ pub(crate) enum Message {
         key: u64,
         waiter: u64,
     },
-    /// The source is gone, or has another home; `deleted`: its descriptor is out of the backend already.
+    /// The source is gone, or has another home.
     Forget {
         index: u32,
         fd: RawFd,
         key: u64,
-        deleted: bool,
     },
     /// Sets the alarm of a thread outside our loops.
     Alarm {

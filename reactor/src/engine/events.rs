@@ -193,6 +193,10 @@ impl Engine {
     fn insert_fd(&mut self, index: u32, fd: RawFd) -> io::Result<()> {
         let interest = self.records[index].interest;
         let edge = interest.intersects(Flags::ET);
+        if let Owner::Lane(_) = self.fds.entry(fd)?.owner {
+            // It may have been dropped on another thread, and the number be ours since.
+            self.read_mail();
+        }
         let entry = self.fds.entry(fd)?;
         match entry.owner {
             Owner::Lane(_) => return Err(taken(fd, "an async source of this base")),

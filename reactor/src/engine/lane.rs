@@ -317,8 +317,7 @@ impl Engine {
     }
 
     /// Ends a registration. The wakers in it are discarded, or woken so that they find the source's new home.
-    /// `deleted`: the backend has been told already.
-    pub(crate) fn lane_remove(&mut self, index: u32, wake: bool, deleted: bool) {
+    pub(crate) fn lane_remove(&mut self, index: u32, wake: bool) {
         let slot = &mut self.lane.slots[index as usize];
         let (fd, interest) = (slot.fd, slot.interest);
         let token = pack(Kind::Lane, slot.key, index);
@@ -334,8 +333,8 @@ impl Engine {
         if let Some(entry) = self.fds.get_mut(fd) {
             if entry.owner == Owner::Lane(index) {
                 entry.owner = Owner::Nobody;
-                if !deleted && !interest.is_empty() {
-                    // Refused only if the descriptor is closed, and then nothing is left to delete.
+                if !interest.is_empty() {
+                    // Refused only if the descriptor is closed or was deleted from away, and then nothing is left to delete.
                     let _ = self.backend.change(fd, token, interest, Interest::NONE);
                 }
             }

@@ -102,21 +102,7 @@ impl Engine {
                         self.discarded.extend(waker);
                     }
                 }
-                Message::Forget {
-                    index,
-                    fd,
-                    key,
-                    deleted,
-                } => {
-                    let index = if self.lane.slot(index, key).is_some() {
-                        Some(index)
-                    } else {
-                        self.lane_find(fd, key)
-                    };
-                    if let Some(index) = index {
-                        self.lane_remove(index, true, deleted);
-                    }
-                }
+                Message::Forget { index, fd, key } => self.forget_from_away(index, fd, key),
                 Message::Alarm {
                     key,
                     deadline,

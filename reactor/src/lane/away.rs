@@ -148,7 +148,7 @@ fn take_from(
 ) -> Option<Vec<Waker>> {
     let remove = |engine: &mut Engine| {
         if let Some(index) = engine.lane_find_any(index, fd, source.key) {
-            engine.lane_remove(index, true, false);
+            engine.lane_remove(index, true);
         }
         std::mem::take(&mut engine.woken)
     };
@@ -168,22 +168,17 @@ fn take_from(
 
 /// Ends a registration at a base that another thread runs. Where the backend's descriptor is shared, the descriptor leaves the
 /// backend now, before the caller closes it or registers it elsewhere.
+///
+/// The base deletes once more when it reads the message. It may have registered the source only meanwhile, for a message that
+/// was on its way; by then the number can even be another file's, and the registration must go all the same. The message is
+/// posted before the number can be used again, so the base reads it before anything about the number's next owner.
 fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) {
-    let deleted = match &shared.descriptor {
-        Some(descriptor) => {
-            // Refused only if it is not registered there.
-            let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
-            true
-        }
-        None => false,
-    };
+    if let Some(descriptor) = &shared.descriptor {
+        // Refused only if it is not registered there.
+        let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
+    }
     // A base that has ended has forgotten already.
-    let _ = shared.post(Message::Forget {
-        index,
-        fd,
-        key,
-        deleted,
-    });
+    let _ = shared.post(Message::Forget { index, fd, key });
 }
 
 /// Asks a base that another thread runs (or this one, further up the stack) to wake the waker. If it ended just now, the waker
@@ -277,6 +272,15 @@ impl Engine {
         } else {
             self.lane_find(fd, key)
         }
+    }
+
+    /// Handles [`Message::Forget`].
+    pub(crate) fn forget_from_away(&mut self, index: u32, fd: RawFd, key: u64) {
+        if let Some(index) = self.lane_find_any(index, fd, key) {
+            self.lane_remove(index, true);
+        }
+        // An error that nobody will ask for any more.
+        drop(refusal(key));
     }
 
     /// Handles [`Message::Arm`]: registers the source if it is new here, parks the waker, and asks the kernel again, since what

@@ -423,7 +423,7 @@ impl Source {
     /// Ends the registration. Called before the descriptor is closed or given away; a second call does nothing.
     pub fn release(&self, fd: BorrowedFd<'_>) {
         let discarded = self.at_home(|engine, index| {
-            engine.lane_remove(index, false, false);
+            engine.lane_remove(index, false);
             std::mem::take(&mut engine.discarded)
         });
         match discarded {

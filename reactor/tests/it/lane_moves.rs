@@ -253,3 +253,37 @@ fn random_reuse_of_numbers() {
     assert!(text.contains("Sources: 0"), "{text}");
     drop::<Base>(base.clone());
 }
+
+/// Sources of threads outside all loops come and go, and their numbers with them. A message about one that is on its way when it
+/// is dropped must not leave the number's next owner without its place: it once registered the next owner's file.
+#[test]
+fn numbers_come_and_go_outside_all_loops() {
+    struct Unpark(thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            thread::spawn(|| {
+                let waker = Waker::from(std::sync::Arc::new(Unpark(thread::current())));
+                for _ in 0..3000 {
+                    let (here, mut there) = sockets();
+                    let source = Source::new(here.as_fd()).unwrap();
+                    assert!(!is_ready(&source, &here, &waker));
+                    there.write_all(b"x").unwrap();
+                    while !is_ready(&source, &here, &waker) {
+                        thread::park();
+                    }
+                    // On its way while the source goes.
+                    assert!(!is_ready(&source, &here, &waker));
+                    source.release(here.as_fd());
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}
