@@ -137,6 +137,8 @@ pub(crate) struct Engine {
     pub(crate) again: bool,
     /// A signal arrived in the current wait.
     pub(crate) signalled: bool,
+    /// Mail is being read.
+    pub(crate) reading: bool,
     /// Mail has arrived: the driver looks for posted closures.
     pub(crate) mail: bool,
     /// Deferred entries that became active directly in this iteration (ACT-20).
@@ -195,6 +197,7 @@ impl Engine {
             again: false,
             signalled: false,
             mail: false,
+            reading: false,
             deferred: 0,
             reports: Vec::new(),
             woken: Vec::new(),

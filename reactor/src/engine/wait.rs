@@ -85,6 +85,11 @@ impl Engine {
 
     /// Handles what other threads have posted to the engine. Closures stay in the mailbox: they are the driver's.
     pub(crate) fn read_mail(&mut self) {
+        // A message that asks for this is itself read in order: all that it depends on came before it, and what came after must
+        // not overtake it.
+        if std::mem::replace(&mut self.reading, true) {
+            return;
+        }
         let (messages, has_closures) = self.shared.take_messages();
         self.mail |= has_closures;
         for message in messages {
@@ -127,6 +132,7 @@ impl Engine {
                 Message::Continue => self.restart(),
             }
         }
+        self.reading = false;
     }
 
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,

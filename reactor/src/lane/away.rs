@@ -15,6 +15,7 @@ use super::source::{PARKED, Source, pack};
 use crate::engine::Engine;
 use crate::engine::lane::Waiting;
 use crate::engine::{Kind, pack as pack_token};
+use crate::flags::Ready;
 use crate::shared::{Message, Shared, lock};
 use crate::sys::epoll::Control;
 use crate::{background, current, sys};
@@ -302,14 +303,13 @@ impl Engine {
         match parked {
             Ok(index) => {
                 self.discarded.push(waker);
-                // An error of `poll` itself is answered by waking: the operation will say what is wrong.
-                let ready = sys::unowned::poll_raw(fd, direction.asked());
-                match ready {
-                    Ok(ready) if ready.is_empty() => {}
-                    Ok(ready) => self.report_lane(pack_token(Kind::Lane, key, index), ready),
-                    Err(_) => {
-                        self.report_lane(pack_token(Kind::Lane, key, index), direction.ready())
-                    }
+                // An error, or a descriptor that is closed meanwhile, is answered by waking: the operation will say what is
+                // wrong. It is not the backend's report, which means that the backend has dropped the descriptor.
+                let ready = sys::unowned::poll_raw(fd, direction.asked())
+                    .unwrap_or(direction.ready() | Ready::INVALID);
+                if !ready.is_empty() {
+                    let ready = ready.without(Ready::INVALID) | direction.ready();
+                    self.report_lane(pack_token(Kind::Lane, key, index), ready);
                 }
             }
             Err(error) => {
