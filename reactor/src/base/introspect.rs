@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Base;
 use crate::Flags;
+use crate::engine::Most;
 use crate::engine::record::{ACTIVE, INSERTED, LATER};
 
 crate::flags::bit_set! {
@@ -57,32 +58,39 @@ impl Base {
     /// Counts events (INT-5, INT-6).
     #[must_use]
     pub fn count(&self, what: Counted) -> usize {
-        self.counts(what, |count| count.now)
+        self.with(|engine| {
+            let now = Most {
+                added: engine.pending + engine.queued(),
+                active: engine.queued(),
+                virtuals: engine.virtuals,
+            };
+            sum(what, &now)
+        })
     }
 
-    /// The highest counts since the base was made or since they were cleared, added up (INT-7). `clear` sets them to 0.
+    /// The highest counts since the base was made or since they were cleared, added up (INT-7). `clear` sets them to 0, not to
+    /// what there is now.
     #[must_use]
     pub fn max_count(&self, what: Counted, clear: bool) -> usize {
-        self.counts(what, |count| count.most(clear))
-    }
-
-    fn counts(
-        &self,
-        what: Counted,
-        mut read: impl FnMut(&mut crate::engine::Count) -> usize,
-    ) -> usize {
         self.with(|engine| {
-            let mut sum = 0;
-            if what.contains(Counted::ADDED) {
-                sum += read(&mut engine.added);
+            let most = sum(what, &engine.most);
+            if clear {
+                let Most {
+                    added,
+                    active,
+                    virtuals,
+                } = &mut engine.most;
+                for (kind, value) in [
+                    (Counted::ADDED, added),
+                    (Counted::ACTIVE, active),
+                    (Counted::VIRTUAL, virtuals),
+                ] {
+                    if what.contains(kind) {
+                        *value = 0;
+                    }
+                }
             }
-            if what.contains(Counted::ACTIVE) {
-                sum += read(&mut engine.queued);
-            }
-            if what.contains(Counted::VIRTUAL) {
-                sum += read(&mut engine.virtuals);
-            }
-            sum
+            most
         })
     }
 
@@ -174,6 +182,19 @@ impl Base {
             "Sources: {sources}, alarms: {alarms}, deadlines: {deadlines}"
         )
     }
+}
+
+/// Adds the counts of the kinds asked for.
+fn sum(what: Counted, counts: &Most) -> usize {
+    [
+        (Counted::ADDED, counts.added),
+        (Counted::ACTIVE, counts.active),
+        (Counted::VIRTUAL, counts.virtuals),
+    ]
+    .into_iter()
+    .filter(|(kind, _)| what.contains(*kind))
+    .map(|(_, count)| count)
+    .sum()
 }
 
 struct Name<'a>(&'a EventInfo);

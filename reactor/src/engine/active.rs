@@ -131,8 +131,11 @@ impl Active {
         let record = &mut records[index];
         record.state |= ACTIVE;
         let level = usize::from(record.priority);
-        self.levels[level].push(index, records);
-        self.occupied[level / 64] |= 1 << (level % 64);
+        let queue = &mut self.levels[level];
+        if queue.places.is_empty() {
+            self.occupied[level / 64] |= 1 << (level % 64);
+        }
+        queue.push(index, records);
         self.active += 1;
     }
 

@@ -105,7 +105,7 @@ impl Engine {
             }
             self.deadlines.remove(id);
             record.deadline = None;
-            self.added.down();
+            self.pending -= 1;
         }
         let owner = u64::from(index);
         let id = match queue {
@@ -113,13 +113,13 @@ impl Engine {
             Some(queue) => self.deadlines.insert_common(queue, deadline, owner),
         };
         self.records[index].deadline = Some(id);
-        self.added.up();
+        self.pending += 1;
     }
 
     fn clear_deadline(&mut self, index: u32) {
         if let Some(id) = self.records[index].deadline.take() {
             self.deadlines.remove(id);
-            self.added.down();
+            self.pending -= 1;
         }
     }
 
@@ -168,7 +168,7 @@ impl Engine {
         }
         // A negative descriptor is pending all the same, but only time or hand can make it active (ADD-15).
         self.records[index].state |= INSERTED;
-        self.added.up();
+        self.pending += 1;
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Engine {
             return Ok(());
         }
         record.state &= !INSERTED;
-        self.added.down();
+        self.pending -= 1;
         let number = record.number;
         if record.is_signal() {
             return self.remove_signal(index, number);
@@ -303,8 +303,6 @@ impl Engine {
         }
         record.what = what;
         let priority = record.priority;
-        self.added.up();
-        self.queued.up();
         self.active.push(index, &mut self.records);
         self.pass.interrupt(priority);
     }
@@ -350,8 +348,6 @@ impl Engine {
             record.count = 1;
         }
         self.active.push_later(index, &mut self.records);
-        self.added.up();
-        self.queued.up();
     }
 
     /// Queues an event as a deferred entry: in this iteration while its budget lasts, else in the next (ACT-20). Says whether it
@@ -382,8 +378,6 @@ impl Engine {
             return;
         }
         self.records[index].what = Flags::NONE;
-        self.added.down();
-        self.queued.down();
     }
 
     /// Cancels everything and queues the finalizer (FIN-1). Says whether it was newly asked for.
@@ -421,25 +415,59 @@ impl Engine {
         if entry.owner != Owner::Events || is_stale {
             return;
         }
-        if ready.contains(Ready::INVALID) {
-            // The descriptor was closed behind our back. The backend has dropped it: said once, not in every wait.
-            entry.registered = Interest::NONE;
+        if ready.intersects(Ready::HANGUP | Ready::INVALID) {
+            return self.report_fd_end(fd, ready);
         }
-        let what = Flags::from_ready(ready);
         let mut at = entry.head;
         while at != NIL {
             let record = &self.records[at];
             let next = record.sibling;
-            let mut mine = what & record.interest;
+            let mine = Flags::from_ready(ready) & record.interest;
+            if !mine.is_empty() {
+                let mine = if record.interest.intersects(Flags::ET) {
+                    self.with_edge(mine)
+                } else {
+                    mine
+                };
+                self.activate_here(at, mine);
+            }
+            at = next;
+        }
+    }
+
+    /// ET comes back only where the backend reports edges (FLG-5).
+    #[cold]
+    fn with_edge(&self, what: Flags) -> Flags {
+        if self.edges { what | Flags::ET } else { what }
+    }
+
+    /// Delivers an error, a hang-up, or that the descriptor is closed.
+    #[cold]
+    #[inline(never)]
+    fn report_fd_end(&mut self, fd: RawFd, ready: Ready) {
+        let Some(entry) = self.fds.get_mut(fd) else {
+            return;
+        };
+        if ready.contains(Ready::INVALID) {
+            // The descriptor was closed behind our back. The backend has dropped it: said once, not in every wait.
+            entry.registered = Interest::NONE;
+        }
+        let mut at = entry.head;
+        while at != NIL {
+            let record = &self.records[at];
+            let next = record.sibling;
+            let mut mine = Flags::from_ready(ready) & record.interest;
             if mine.is_empty() && ready.intersects(Ready::HANGUP) {
                 // An event that waits for CLOSED alone hears of errors as that; else the wait would end at once for ever (EP-7).
                 mine = Flags::CLOSED & record.interest;
             }
             if !mine.is_empty() {
-                if self.edges {
-                    mine |= record.interest & Flags::ET;
-                }
-                self.activate_here(at, mine);
+                let mine = if record.interest.intersects(Flags::ET) {
+                    self.with_edge(mine)
+                } else {
+                    mine
+                };
+                self.activate(at, mine);
             }
             at = next;
         }

@@ -23,9 +23,12 @@ use crate::flags::{Interest, Ready};
 use crate::lane::Direction;
 
 /// Reports that let a read go on: READ, CLOSED, HANGUP, INVALID.
-const READS: Ready = Ready::from_bits_truncate(1 | 4 | 8 | 16);
+const READS: Ready = Ready::from_bits_truncate(
+    Ready::READ.bits() | Ready::CLOSED.bits() | Ready::HANGUP.bits() | Ready::INVALID.bits(),
+);
 /// Reports that let a write go on: WRITE, HANGUP, INVALID.
-const WRITES: Ready = Ready::from_bits_truncate(2 | 8 | 16);
+const WRITES: Ready =
+    Ready::from_bits_truncate(Ready::WRITE.bits() | Ready::HANGUP.bits() | Ready::INVALID.bits());
 
 /// One `readable()` or `writable()` future that waits.
 #[derive(Debug)]

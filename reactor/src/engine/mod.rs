@@ -73,32 +73,12 @@ pub(crate) fn kind_of(token: u64) -> u8 {
     (token >> 62) as u8
 }
 
-/// Counts of one kind of thing and the most there ever were (INT-5 to INT-7).
+/// The most there ever were of each kind of thing (INT-7).
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Count {
-    pub(crate) now: usize,
-    most: usize,
-}
-
-impl Count {
-    #[inline]
-    pub(crate) fn up(&mut self) {
-        self.now += 1;
-    }
-
-    #[inline]
-    pub(crate) fn down(&mut self) {
-        self.now -= 1;
-    }
-
-    /// The most there ever were since this was last asked with `clear` (INT-7: then 0, not what there is now).
-    pub(crate) fn most(&mut self, clear: bool) -> usize {
-        let most = self.most;
-        if clear {
-            self.most = 0;
-        }
-        most
-    }
+pub(crate) struct Most {
+    pub(crate) added: usize,
+    pub(crate) active: usize,
+    pub(crate) virtuals: usize,
 }
 
 /// The engine.
@@ -123,12 +103,11 @@ pub(crate) struct Engine {
     pub(crate) cached: Option<u64>,
     /// Is time cached at all (TIME-7)?
     pub(crate) caching: bool,
-    /// Memberships of user events in the inserted, timed and active-or-later sets.
-    pub(crate) added: Count,
-    /// Active and later entries.
-    pub(crate) queued: Count,
+    /// Memberships of events in the inserted and timed sets. Those in the active and later sets are counted there.
+    pub(crate) pending: usize,
     /// References that keep the loop alive without an event.
-    pub(crate) virtuals: Count,
+    pub(crate) virtuals: usize,
+    pub(crate) most: Most,
     pub(crate) pass: Pass,
     pub(crate) limits: Limits,
     /// The loop shall end when the current pass is done, or after the current callback; a new iteration shall begin.
@@ -187,9 +166,9 @@ impl Engine {
             clock: config.the_clock(),
             cached: None,
             caching: config.caches_time(),
-            added: Count::default(),
-            queued: Count::default(),
-            virtuals: Count::default(),
+            pending: 0,
+            virtuals: 0,
+            most: Most::default(),
             pass: Pass::default(),
             limits: config.limits(),
             exit: false,
@@ -214,18 +193,26 @@ impl Engine {
         }
     }
 
+    /// Active and later entries.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.active.len() + self.active.later_len()
+    }
+
     /// Notes how many there are, after something was added. Once per call from outside and once per wait, rather than for each
     /// event: in between counts only grow, or one grows as the other shrinks.
     #[inline]
     pub(crate) fn note_counts(&mut self) {
-        self.added.most = self.added.most.max(self.added.now);
-        self.queued.most = self.queued.most.max(self.queued.now);
+        let queued = self.queued();
+        self.most.added = self.most.added.max(self.pending + queued);
+        self.most.active = self.most.active.max(queued);
+        self.most.virtuals = self.most.virtuals.max(self.virtuals);
     }
 
     /// Is anything pending or active that keeps the loop alive (LOOP-4)?
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.added.now == 0 && self.virtuals.now == 0
+        self.pending + self.queued() + self.virtuals == 0
     }
 
     /// All wakers that are parked in the lane, for a base that goes away.

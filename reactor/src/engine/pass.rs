@@ -182,8 +182,6 @@ impl Engine {
     /// re-armed (PER-1), any other not pending (EV-17).
     #[inline(always)]
     fn take(&mut self, index: u32) -> Entry {
-        self.added.down();
-        self.queued.down();
         let record = &mut self.records[index];
         record.state &= !ACTIVE;
         let token = Token {

@@ -161,7 +161,7 @@ impl Engine {
 
     /// An event's deadline has passed; its node is gone already (PER-6, PER-7, PER-9, PER-13).
     fn expire_event(&mut self, index: u32, deadline: u64) {
-        self.added.down();
+        self.pending -= 1;
         let record = &mut self.records[index];
         record.deadline = None;
         record.expired = deadline;

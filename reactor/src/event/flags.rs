@@ -87,12 +87,15 @@ impl Flags {
         Flags(bits)
     }
 
-    /// What a backend's report means to an event.
+    /// What a backend's report means to an event. The bits are the same.
     #[inline]
     pub(crate) fn from_ready(ready: Ready) -> Flags {
-        // `Ready` has READ, WRITE and CLOSED in its three lowest bits.
-        let bits = ready.bits();
-        Flags(((bits & 0b011) << 1) | ((bits & 0b100) << 5))
+        const {
+            assert!(Ready::READ.bits() == Flags::READ.0);
+            assert!(Ready::WRITE.bits() == Flags::WRITE.0);
+            assert!(Ready::CLOSED.bits() == Flags::CLOSED.0);
+        }
+        Flags(ready.bits() & Flags::DESCRIPTOR.0)
     }
 }
 
