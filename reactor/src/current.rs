@@ -11,6 +11,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::task::{Context, Poll};
 
 use crate::base::{Base, Entered};
@@ -27,8 +28,11 @@ enum Top {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Top> = const { RefCell::new(Top::Nothing) };
-    static OUTER: RefCell<Vec<Top>> = const { RefCell::new(Vec::new()) };
+    /// This and `OUTER` have no destructors, so that they are there as long as the thread is: a base or an event may be dropped by the destructor of
+    /// another thread-local. Nothing is lost by that: leaving a loop empties them.
+    static CURRENT: RefCell<ManuallyDrop<Top>> = const { RefCell::new(ManuallyDrop::new(Top::Nothing)) };
+    /// Never holds `Top::Nothing`, and is empty while `CURRENT` is that.
+    static OUTER: RefCell<ManuallyDrop<Vec<Top>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     static BASE: RefCell<Option<Base>> = const { RefCell::new(None) };
     /// Leaf operations left for the current poll. It stands apart from the engine so that counting costs next to nothing.
     static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
@@ -77,7 +81,7 @@ pub fn is_inside() -> bool {
         .try_with(|current| {
             current
                 .try_borrow()
-                .map_or(true, |top| !matches!(*top, Top::Nothing))
+                .map_or(true, |top| !matches!(**top, Top::Nothing))
         })
         .unwrap_or(false)
 }
@@ -126,7 +130,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
         .try_with(
             #[inline(always)]
             |current| {
-                if let Top::Engine(engine) = &mut *current.try_borrow_mut().ok()? {
+                if let Top::Engine(engine) = &mut **current.try_borrow_mut().ok()? {
                     return Some(f(engine));
                 }
                 with_intended(current, f)
@@ -139,9 +143,12 @@ pub(crate) fn with<R>(f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
 /// As [`with`], where no engine is at hand: leases it first, if the thread means to.
 #[cold]
 #[inline(never)]
-fn with_intended<R>(current: &RefCell<Top>, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+fn with_intended<R>(
+    current: &RefCell<ManuallyDrop<Top>>,
+    f: impl FnOnce(&mut Engine) -> R,
+) -> Option<R> {
     lease_intended(current)?;
-    match &mut *current.try_borrow_mut().ok()? {
+    match &mut **current.try_borrow_mut().ok()? {
         Top::Engine(engine) => Some(f(engine)),
         _ => None,
     }
@@ -149,12 +156,12 @@ fn with_intended<R>(current: &RefCell<Top>, f: impl FnOnce(&mut Engine) -> R) ->
 
 /// Leases the default base's engine if the thread has entered without it.
 #[cold]
-fn lease_intended(current: &RefCell<Top>) -> Option<()> {
-    if !matches!(*current.borrow(), Top::Intent) {
+fn lease_intended(current: &RefCell<ManuallyDrop<Top>>) -> Option<()> {
+    if !matches!(**current.borrow(), Top::Intent) {
         return None;
     }
     let engine = base().ok()?.shared().lease()?;
-    *current.borrow_mut() = Top::Engine(engine);
+    *current.borrow_mut() = ManuallyDrop::new(Top::Engine(engine));
     Some(())
 }
 
@@ -177,7 +184,7 @@ pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Opt
     let id = base.shared().id;
     let innermost = CURRENT.try_with(move |current| {
         if let Ok(mut current) = current.try_borrow_mut() {
-            if let Top::Engine(engine) = &mut *current {
+            if let Top::Engine(engine) = &mut **current {
                 if engine.id == id {
                     return Ok(f(engine));
                 }
@@ -227,8 +234,11 @@ pub(crate) enum Entry {
 /// Enters with intent: the default base becomes the innermost, without its engine.
 pub(crate) fn enter_lazily() -> Entry {
     // The default base may not exist yet; then no engine can be its own.
-    let id = BASE.with(|base| base.borrow().as_ref().map(|base| base.shared().id));
-    let same = CURRENT.with(|current| match &*current.borrow() {
+    let id = BASE
+        .try_with(|base| base.borrow().as_ref().map(|base| base.shared().id))
+        .ok()
+        .flatten();
+    let same = CURRENT.with(|current| match &**current.borrow() {
         Top::Engine(engine) => Some(engine.id) == id,
         Top::Intent => true,
         Top::Nothing => false,
@@ -246,9 +256,28 @@ pub(crate) fn enter_with(engine: Box<Engine>) -> Entry {
     Entry::Own
 }
 
+/// Sets what is innermost and returns what was.
+fn replace(top: Top) -> Top {
+    ManuallyDrop::into_inner(CURRENT.with(|current| current.replace(ManuallyDrop::new(top))))
+}
+
 fn push(top: Top) {
-    let before = CURRENT.with(|current| current.replace(top));
-    OUTER.with(|outer| outer.borrow_mut().push(before));
+    let before = replace(top);
+    if !matches!(before, Top::Nothing) {
+        OUTER.with(|outer| outer.borrow_mut().push(before));
+    }
+}
+
+fn pop() -> Top {
+    OUTER.with(|outer| {
+        let mut outer = outer.borrow_mut();
+        let top = outer.pop().unwrap_or(Top::Nothing);
+        if outer.is_empty() {
+            // Its memory goes back: nobody else will free it.
+            drop(std::mem::take(&mut **outer));
+        }
+        top
+    })
 }
 
 /// Is a callback of this thread's default base running?
@@ -262,7 +291,7 @@ pub(crate) fn default_is_in_callback() -> bool {
 
 /// Is this base's loop the innermost of the thread, with its engine leased?
 pub(crate) fn is_innermost(id: u32) -> bool {
-    CURRENT.with(|current| matches!(&*current.borrow(), Top::Engine(engine) if engine.id == id))
+    CURRENT.with(|current| matches!(&**current.borrow(), Top::Engine(engine) if engine.id == id))
 }
 
 /// Undoes an entry and returns the engine to be put to rest, if one was leased.
@@ -270,10 +299,7 @@ pub(crate) fn leave(entry: Entry) -> Option<Box<Engine>> {
     if entry == Entry::Same {
         return None;
     }
-    let before = OUTER
-        .with(|outer| outer.borrow_mut().pop())
-        .unwrap_or(Top::Nothing);
-    match CURRENT.with(|current| current.replace(before)) {
+    match replace(pop()) {
         Top::Engine(engine) => Some(engine),
         _ => None,
     }

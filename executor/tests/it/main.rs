@@ -8,3 +8,8 @@ mod local;
 mod task;
 mod util;
 mod with_reactor;
+
+/// `block_on` of a value that is there.
+fn block_on_ready<T>(value: T) -> T {
+    levent_executor::block_on(async { value })
+}

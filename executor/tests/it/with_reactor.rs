@@ -308,3 +308,40 @@ fn block_on_inside_a_callback_panics_with_advice() {
     });
     assert!(done.get());
 }
+
+/// Bases, events and `block_on` in the destructors of thread-locals, in either order: nothing panics while a thread ends.
+#[test]
+fn thread_teardown_is_quiet() {
+    use levent_reactor::{Base, Event};
+    use std::cell::RefCell;
+
+    struct Last(Option<(Base, Event)>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            if let Some((_, event)) = &self.0 {
+                drop(event.del());
+                event.activate(levent_reactor::Flags::NONE);
+            }
+            self.0 = None;
+            assert_eq!(crate::block_on_ready(7), 7);
+        }
+    }
+    thread_local! {
+        static EARLY: RefCell<Last> = const { RefCell::new(Last(None)) };
+        static LATE: RefCell<Last> = const { RefCell::new(Last(None)) };
+    }
+    let fill = |last: &RefCell<Last>| {
+        let base = Base::new().unwrap();
+        let event = Event::timer(&base, |_, _| {});
+        event.add_after(std::time::Duration::from_secs(60)).unwrap();
+        last.borrow_mut().0 = Some((base, event));
+    };
+    std::thread::spawn(move || {
+        EARLY.with(|_| {});
+        levent_executor::block_on(levent_executor::yield_now());
+        EARLY.with(fill);
+        LATE.with(fill);
+    })
+    .join()
+    .unwrap();
+}
