@@ -12,6 +12,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::ManuallyDrop;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::base::{Base, Entered};
@@ -40,6 +41,44 @@ thread_local! {
 
 /// Outside a loop. It is counted down all the same, which is cheaper than to ask.
 const UNLIMITED: u32 = u32::MAX;
+
+thread_local! {
+    /// The turn that this thread is in: the thread's number above, a count below. Tells a report that came before a transfer from
+    /// one that came after it; turns of different threads do not compare.
+    static TURN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many bits of a turn count.
+const COUNT_BITS: u32 = 40;
+
+/// The turn that this thread is in.
+#[inline]
+pub(crate) fn turn() -> u64 {
+    TURN.get()
+}
+
+/// Begins a turn.
+#[inline]
+pub(crate) fn next_turn() -> u64 {
+    let turn = TURN.get();
+    let turn = if turn == 0 { first_turn() } else { turn + 1 };
+    TURN.set(turn);
+    turn
+}
+
+#[cold]
+fn first_turn() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only uniqueness counts.
+    THREADS.fetch_add(1, Ordering::Relaxed) << COUNT_BITS | 1
+}
+
+/// Did `report` come before `transfer`, surely?
+#[inline]
+pub(crate) fn is_before(report: u64, transfer: u64) -> bool {
+    // A turn begins with its reports, and transfers are made in the rest of it.
+    report <= transfer && (report ^ transfer) >> COUNT_BITS == 0
+}
 
 /// This thread's default base, made at the first call.
 ///

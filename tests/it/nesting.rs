@@ -444,3 +444,50 @@ fn thread_end_drops_its_tasks() {
     }
     usable();
 }
+
+/// A read that waits, then finds its data without being woken, leaves its waker behind; the report that follows takes that old
+/// waker. What it says must still reach the next read.
+#[test]
+fn news_taken_by_an_old_waker_is_not_lost() {
+    use futures_lite::future::poll_once;
+    let _dog = Watchdog::new(20);
+    block_on(async {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut ours = levent::net::unix::UnixStream::try_from(ours).unwrap();
+        let mut buffer = [0; 100];
+        assert!(poll_once(ours.read(&mut buffer)).await.is_none());
+        std::io::Write::write_all(&mut theirs, b"a").unwrap();
+        assert_eq!(poll_once(ours.read(&mut buffer)).await.unwrap().unwrap(), 1);
+        std::io::Write::write_all(&mut theirs, b"b").unwrap();
+        // A turn in which the kernel reports both at once.
+        levent::sleep(Duration::from_millis(5)).await;
+        let start = std::time::Instant::now();
+        let read = levent::timeout(Duration::from_secs(10), ours.read(&mut buffer)).await;
+        assert_eq!(read.expect("the second byte is there").unwrap(), 1);
+        // The timeout's own wake would have found it, too.
+        assert!(start.elapsed() < Duration::from_secs(5));
+    });
+}
+
+/// The same for a write: the buffer is full, then found with a little room, then empty.
+#[test]
+fn room_reported_to_an_old_waker_is_not_lost() {
+    use futures_lite::future::poll_once;
+    let _dog = Watchdog::new(20);
+    block_on(async {
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        let mut ours = levent::net::unix::UnixStream::try_from(ours).unwrap();
+        let data = vec![0; 1 << 20];
+        let mut sink = vec![0; 1 << 16];
+        while poll_once(ours.write(&data)).await.is_some() {}
+        std::io::Read::read(&mut theirs, &mut sink).unwrap();
+        drop(poll_once(ours.write(&data)).await);
+        theirs.set_nonblocking(true).unwrap();
+        while std::io::Read::read(&mut theirs, &mut sink).is_ok() {}
+        levent::sleep(Duration::from_millis(5)).await;
+        let start = std::time::Instant::now();
+        let written = levent::timeout(Duration::from_secs(10), ours.write(&data)).await;
+        assert!(written.expect("there is room").unwrap() > 0);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    });
+}

@@ -8,8 +8,9 @@
 //! 1. With edges, a descriptor is registered once for IN and RDHUP; OUT joins, for good, when a write first has to wait.
 //!    Without edges, the interest is exactly the directions that somebody waits for: a reported one is taken out at once, so
 //!    that nothing spins.
-//! 2. `ready` latches reports that found no waker to take: a poll that looks at it learns whether anything came since. Looking
-//!    and parking clear the direction. A latched hang-up or error is never cleared, so that data and FIN reported together
+//! 2. `ready` latches reports that found no waker to take: a poll that looks at it learns whether anything came since. A report
+//!    that took a waker is noted with its turn in `told`; the poll it woke tries at once, and a later look compares that turn
+//!    with the one of the last transfer. Looking and parking clear the direction. A latched hang-up or error is never cleared, so that data and FIN reported together
 //!    cannot lose the end of the stream.
 //! 3. A slot is known by its index and its key; keys are never used again. Whoever comes with another key comes too late.
 
@@ -19,6 +20,7 @@ use std::task::Waker;
 
 use super::fds::Owner;
 use super::{Engine, Kind, pack};
+use crate::current;
 use crate::flags::{Interest, Ready};
 use crate::lane::Direction;
 
@@ -48,6 +50,8 @@ pub(crate) struct Slot {
     ready: Ready,
     read: Option<Waker>,
     write: Option<Waker>,
+    /// The turns whose reports took the wakers last; 0 for none since a poll has looked.
+    told: [u64; 2],
     /// Made when a second future waits; most slots never have one, hence the box.
     #[allow(clippy::box_collection)]
     more: Option<Box<Vec<Waiting>>>,
@@ -60,9 +64,18 @@ impl Slot {
         self.ready.intersects(direction.reports())
     }
 
+    /// Did a report take the waker that was parked, and not surely before the transfer made in this turn? The waker may have been
+    /// an old one, of a poll that found its data without being woken: then the news is still to be had.
+    #[inline]
+    pub(crate) fn was_told_after(&self, direction: Direction, transfer: u64) -> bool {
+        let told = self.told[direction as usize];
+        told != 0 && !current::is_before(told, transfer)
+    }
+
     /// Forgets that the direction was ready, unless a hang-up or an error is latched.
     #[inline]
     pub(crate) fn clear(&mut self, direction: Direction) {
+        self.told[direction as usize] = 0;
         self.ready = self.ready.without(direction.ready());
     }
 
@@ -234,6 +247,7 @@ impl Engine {
             ready: Ready::NONE,
             read: None,
             write: None,
+            told: [0; 2],
             more: None,
         };
         match self.lane.slots.get_mut(index as usize) {
@@ -360,12 +374,14 @@ impl Engine {
         if ready.intersects(READS) {
             if let Some(waker) = slot.read.take() {
                 self.woken.push(waker);
+                slot.told[Direction::Read as usize] = self.turn;
                 latched = latched.without(Ready::READ);
             }
         }
         if ready.intersects(WRITES) {
             if let Some(waker) = slot.write.take() {
                 self.woken.push(waker);
+                slot.told[Direction::Write as usize] = self.turn;
                 latched = latched.without(Ready::WRITE);
             }
         }

@@ -116,6 +116,8 @@ pub(crate) struct Engine {
     pub(crate) again: bool,
     /// A signal arrived in the current wait.
     pub(crate) signalled: bool,
+    /// The turn whose reports are being taken in.
+    pub(crate) turn: u64,
     /// Mail is being read.
     pub(crate) reading: bool,
     /// Mail has arrived: the driver looks for posted closures.
@@ -176,6 +178,7 @@ impl Engine {
             again: false,
             signalled: false,
             mail: false,
+            turn: 0,
             reading: false,
             deferred: 0,
             reports: Vec::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::events::ALARM;
 use super::record::{ACTIVE, INSERTED, LATER};
 use super::{Engine, Kind, kind_of};
+use crate::current;
 use crate::event::Flags;
 use crate::shared::Message;
 
@@ -53,6 +54,7 @@ impl Engine {
         let mut reports = mem::take(&mut self.reports);
         let result = self.backend.wait(wait, &mut reports);
         let notified = self.shared.doze.end();
+        self.turn = current::next_turn();
         for report in &reports {
             // Comparisons for the frequent ones: cheaper than the jump table of a `match`.
             let kind = kind_of(report.token);

@@ -309,7 +309,10 @@ impl Engine {
                     .unwrap_or(direction.ready() | Ready::INVALID);
                 if !ready.is_empty() {
                     let ready = ready.without(Ready::INVALID) | direction.ready();
+                    // Not a report of the turn: it never counts as before a transfer.
+                    let turn = std::mem::replace(&mut self.turn, u64::MAX);
                     self.report_lane(pack_token(Kind::Lane, key, index), ready);
+                    self.turn = turn;
                 }
             }
             Err(error) => {

@@ -52,6 +52,8 @@ pub struct Source {
     /// Per direction: what the next poll does first ([`TRY`], [`LOOK`], [`PARKED`]). Plain loads and stores; whoever sees an
     /// old value makes one system call, or one visit, too many.
     pub(super) state: [AtomicU8; 2],
+    /// Per direction: the turn of the last short transfer.
+    turns: [AtomicU64; 2],
     /// May a short transfer be trusted (`Config::trust_short` of the base that it was made at)?
     trusts_short: bool,
 }
@@ -129,6 +131,7 @@ impl Source {
             key,
             home: AtomicU64::new(home),
             state: [AtomicU8::new(TRY), AtomicU8::new(TRY)],
+            turns: [AtomicU64::new(0), AtomicU64::new(0)],
             trusts_short,
         })
     }
@@ -178,7 +181,12 @@ impl Source {
                 let Some(slot) = engine.lane.slot(index, self.key) else {
                     return Step::Away;
                 };
-                let is_ready = LOOKS && slot.is_ready(direction);
+                let is_ready = LOOKS
+                    && (slot.is_ready(direction)
+                        || slot.was_told_after(
+                            direction,
+                            self.turns[direction as usize].load(Ordering::Relaxed),
+                        ));
                 slot.clear(direction);
                 if is_ready {
                     Step::Try
@@ -288,9 +296,10 @@ impl Source {
     /// What the poll after a short transfer does first.
     #[inline]
     fn after_short(&self, direction: Direction) -> u8 {
+        self.turns[direction as usize].store(current::turn(), Ordering::Relaxed);
         match direction {
-            // The latch was cleared when the reader parked, and is set by a report that found nobody parked; so it says
-            // whether anything came since the report that led to this read.
+            // The latch was cleared when the reader parked, and is set by a report that found nobody parked; so it says, with
+            // the turns, whether anything came since the report that led to this read.
             Direction::Read => LOOK,
             Direction::Write => self.after_short_write(),
         }
