@@ -151,7 +151,10 @@ fn take_from(
         if let Some(index) = engine.lane_find_any(index, fd, source.key) {
             engine.lane_remove(index, true);
         }
-        std::mem::take(&mut engine.woken)
+        // What is to be dropped is woken instead, outside the lock: a wake too many does no harm.
+        let mut wakers = std::mem::take(&mut engine.woken);
+        wakers.append(&mut engine.discarded);
+        wakers
     };
     let mut remove = Some(remove);
     if let Some(wakers) = current::with_outer(shared.id, &mut remove) {
@@ -235,16 +238,17 @@ pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
 
 /// Ends the registration of a source that is dropped away from home.
 pub(super) fn release(source: &Source, fd: BorrowedFd<'_>) {
-    let _moving = lock(&MOVES);
+    let moving = lock(&MOVES);
     let home = source.home.load(Ordering::Relaxed);
     let (base, index) = ((home >> 32) as u32, home as u32);
     drop(refusal(source.key));
     let Some(shared) = Shared::find(base) else {
         return;
     };
-    // Nobody polls a source that is being dropped: the wakers in it are stale.
     let wakers = take_from(&shared, source, index, fd.as_raw_fd(), false);
-    drop(wakers);
+    // Foreign code only once the lock is gone. Those of the source itself are stale, but there may be others' that were due.
+    drop(moving);
+    crate::shared::wake_all(wakers.unwrap_or_default());
 }
 
 /// Takes the reason why a base could not register the source.
