@@ -26,13 +26,24 @@ enum Top {
     Intent,
     /// The leased engine.
     Engine(Box<Engine>),
+    /// A loop over the same base was entered further in, and has the engine (the base of this number) until it is left.
+    Lent(u32),
+    /// The loop was left before those inside it.
+    Left,
+}
+
+impl Top {
+    fn is_engine(&self, id: u32) -> bool {
+        matches!(self, Top::Engine(engine) if engine.id == id)
+    }
 }
 
 thread_local! {
     /// This and `OUTER` have no destructors, so that they are there as long as the thread is: a base or an event may be dropped by the destructor of
     /// another thread-local. Nothing is lost by that: leaving a loop empties them.
     static CURRENT: RefCell<ManuallyDrop<Top>> = const { RefCell::new(ManuallyDrop::new(Top::Nothing)) };
-    /// Never holds `Top::Nothing`, and is empty while `CURRENT` is that.
+    /// The loops around the innermost, outermost first. Never holds `Top::Nothing`, and is empty while `CURRENT` is that, which
+    /// in turn is never `Lent` or `Left`.
     static OUTER: RefCell<ManuallyDrop<Vec<Top>>> = const { RefCell::new(ManuallyDrop::new(Vec::new())) };
     static BASE: RefCell<Option<Base>> = const { RefCell::new(None) };
     /// Leaf operations left for the current poll. It stands apart from the engine so that counting costs next to nothing.
@@ -193,13 +204,31 @@ fn with_intended<R>(
     }
 }
 
+/// Takes the engine of a base for a new innermost loop: from rest, or from a loop further out on this thread.
+pub(crate) fn take(base: &Base) -> Option<Box<Engine>> {
+    let shared = base.shared();
+    shared.lease().or_else(|| borrow_outer(shared.id))
+}
+
+fn borrow_outer(id: u32) -> Option<Box<Engine>> {
+    OUTER.with(|outer| {
+        let mut outer = outer.borrow_mut();
+        let place = outer.iter_mut().find(|top| top.is_engine(id))?;
+        match std::mem::replace(place, Top::Lent(id)) {
+            Top::Engine(engine) => Some(engine),
+            _ => None,
+        }
+    })
+}
+
 /// Leases the default base's engine if the thread has entered without it.
 #[cold]
 fn lease_intended(current: &RefCell<ManuallyDrop<Top>>) -> Option<()> {
     if !matches!(**current.borrow(), Top::Intent) {
         return None;
     }
-    let engine = base().ok()?.shared().lease()?;
+    let base = base().ok()?;
+    let engine = take(&base)?;
     *current.borrow_mut() = ManuallyDrop::new(Top::Engine(engine));
     Some(())
 }
@@ -220,8 +249,17 @@ pub(crate) fn lease() -> io::Result<()> {
 /// Acts on the engine of one base, wherever this thread has it: in the innermost loop, in an outer one, or at rest.
 #[inline]
 pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+    match with_innermost(base, f) {
+        Ok(result) => Some(result),
+        Err(f) => with_base_elsewhere(base, f),
+    }
+}
+
+/// Acts on the engine of one base if its loop is the thread's innermost; gives `f` back if not.
+#[inline]
+pub(crate) fn with_innermost<R, F: FnOnce(&mut Engine) -> R>(base: &Base, f: F) -> Result<R, F> {
     let id = base.shared().id;
-    let innermost = CURRENT.try_with(move |current| {
+    CURRENT.with(move |current| {
         if let Ok(mut current) = current.try_borrow_mut() {
             if let Top::Engine(engine) = &mut **current {
                 if engine.id == id {
@@ -230,12 +268,7 @@ pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Opt
             }
         }
         Err(f)
-    });
-    match innermost {
-        Ok(Ok(result)) => Some(result),
-        Ok(Err(f)) => with_base_elsewhere(base, f),
-        Err(_) => None,
-    }
+    })
 }
 
 #[cold]
@@ -266,8 +299,8 @@ pub(crate) fn with_outer<R, F: FnOnce(&mut Engine) -> R>(id: u32, f: &mut Option
 pub(crate) enum Entry {
     /// The same base's loop was the innermost already.
     Same,
-    /// What was innermost has moved to the outer ones.
-    Own,
+    /// A loop of its own, the n-th on the stack.
+    Own(usize),
 }
 
 /// Enters with intent: the default base becomes the innermost, without its engine.
@@ -280,19 +313,14 @@ pub(crate) fn enter_lazily() -> Entry {
     let same = CURRENT.with(|current| match &**current.borrow() {
         Top::Engine(engine) => Some(engine.id) == id,
         Top::Intent => true,
-        Top::Nothing => false,
+        _ => false,
     });
-    if same {
-        return Entry::Same;
-    }
-    push(Top::Intent);
-    Entry::Own
+    if same { Entry::Same } else { push(Top::Intent) }
 }
 
 /// Enters with an engine at hand.
 pub(crate) fn enter_with(engine: Box<Engine>) -> Entry {
-    push(Top::Engine(engine));
-    Entry::Own
+    push(Top::Engine(engine))
 }
 
 /// Sets what is innermost and returns what was.
@@ -300,22 +328,69 @@ fn replace(top: Top) -> Top {
     ManuallyDrop::into_inner(CURRENT.with(|current| current.replace(ManuallyDrop::new(top))))
 }
 
-fn push(top: Top) {
+fn push(top: Top) -> Entry {
     let before = replace(top);
-    if !matches!(before, Top::Nothing) {
-        OUTER.with(|outer| outer.borrow_mut().push(before));
+    OUTER.with(|outer| {
+        let mut outer = outer.borrow_mut();
+        if !matches!(before, Top::Nothing) {
+            outer.push(before);
+        }
+        Entry::Own(outer.len())
+    })
+}
+
+/// Undoes an entry and returns the engine to be put to rest, if one was leased.
+pub(crate) fn leave(entry: Entry) -> Option<Box<Engine>> {
+    let Entry::Own(place) = entry else {
+        return None;
+    };
+    let left = OUTER.with(|outer| {
+        let mut outer = outer.borrow_mut();
+        match outer.get_mut(place) {
+            // Not the innermost: those inside it stay where they are.
+            Some(top) => std::mem::replace(top, Top::Left),
+            None => replace(pop(&mut outer)),
+        }
+    });
+    match left {
+        Top::Engine(engine) => give_back(engine),
+        _ => None,
     }
 }
 
-fn pop() -> Top {
+/// The next loop further out that has not been left.
+fn pop(outer: &mut ManuallyDrop<Vec<Top>>) -> Top {
+    let top = loop {
+        match outer.pop() {
+            Some(Top::Left) => {}
+            Some(top) => break top,
+            None => break Top::Nothing,
+        }
+    };
+    if outer.is_empty() {
+        // Its memory goes back: nobody else will free it.
+        drop(std::mem::take(&mut **outer));
+    }
+    top
+}
+
+/// Gives an engine back to the loop that it was borrowed from, if it was.
+fn give_back(engine: Box<Engine>) -> Option<Box<Engine>> {
+    let id = engine.id;
+    let lender = |top: &Top| matches!(top, Top::Lent(other) if *other == id);
+    if CURRENT.with(|current| lender(&current.borrow())) {
+        replace(Top::Engine(engine));
+        return None;
+    }
     OUTER.with(|outer| {
         let mut outer = outer.borrow_mut();
-        let top = outer.pop().unwrap_or(Top::Nothing);
-        if outer.is_empty() {
-            // Its memory goes back: nobody else will free it.
-            drop(std::mem::take(&mut **outer));
+        match outer.iter_mut().find(|top| lender(top)) {
+            Some(top) => {
+                *top = Top::Engine(engine);
+                None
+            }
+            None => Some(engine),
         }
-        top
     })
 }
 
@@ -328,18 +403,12 @@ pub(crate) fn default_is_in_callback() -> bool {
     .unwrap_or(false)
 }
 
-/// Is this base's loop the innermost of the thread, with its engine leased?
-pub(crate) fn is_innermost(id: u32) -> bool {
-    CURRENT.with(|current| matches!(&**current.borrow(), Top::Engine(engine) if engine.id == id))
+/// Has the thread dropped its default base already, since it is ending?
+pub(crate) fn is_ending() -> bool {
+    BASE.try_with(|_| ()).is_err()
 }
 
-/// Undoes an entry and returns the engine to be put to rest, if one was leased.
-pub(crate) fn leave(entry: Entry) -> Option<Box<Engine>> {
-    if entry == Entry::Same {
-        return None;
-    }
-    match replace(pop()) {
-        Top::Engine(engine) => Some(engine),
-        _ => None,
-    }
+/// Is this base's loop the innermost of the thread, with its engine leased?
+pub(crate) fn is_innermost(id: u32) -> bool {
+    CURRENT.with(|current| current.borrow().is_engine(id))
 }

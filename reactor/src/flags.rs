@@ -124,6 +124,8 @@ bit_set! {
         CLOSED = 4,
         /// Report changes only, not states. Ignored where the backend has no edges (FLG-6).
         EDGE = 8,
+        /// Urgent data of a TCP peer. On epoll only; the others tell of it with `READ`.
+        URGENT = 0x10,
     }
 }
 
@@ -140,6 +142,8 @@ bit_set! {
         HANGUP = 1,
         /// The descriptor is closed. Reported once; the backend has dropped it from its set by then.
         INVALID = 8,
+        /// Urgent data has come, or is still to be read past.
+        URGENT = 0x10,
     }
 }
 
@@ -162,8 +166,8 @@ mod tests {
 
     #[test]
     fn unknown_bits_are_dropped() {
-        assert_eq!(Interest::from_bits_truncate(0xff).bits(), 0x0f);
-        assert_eq!(Ready::from_bits_truncate(0xff).bits(), 0x8f);
+        assert_eq!(Interest::from_bits_truncate(0xff).bits(), 0x1f);
+        assert_eq!(Ready::from_bits_truncate(0xff).bits(), 0x9f);
     }
 
     #[test]

@@ -101,7 +101,9 @@ impl Remote {
     }
 
     fn send(&self, message: Message) -> io::Result<()> {
-        self.shared.post(message).map_err(|_| gone())
+        let loose = self.shared.post(message).map_err(|_| gone())?;
+        loose.settle();
+        Ok(())
     }
 }
 

@@ -1,8 +1,14 @@
 //! What a base shares with other threads: its mailbox, its notifier, and its engine while nobody runs it.
 //!
 //! A base at rest belongs to whoever takes its lock; a running one belongs to the thread that runs it, and all others post
-//! messages (law 6). The lock is taken once per `block_on` or loop, never per request. Under any lock of this file runs no
-//! foreign code.
+//! messages (law 6). The lock is taken once per `block_on` or loop, never per request.
+//!
+//! Invariants
+//! 1. Under any lock of this file runs no foreign code: no waker is cloned, woken or dropped. What is left to be done with
+//!    wakers comes out as [`Loose`].
+//! 2. A base at rest holds no waker, since nobody turns it: whoever waited in it was woken when it was put to rest, and waits
+//!    elsewhere, or here again with the next loop.
+//! 3. A message is posted under the lock of `rest`, to a base that runs; so it is read in a turn, or when the base is put to rest.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,16 +25,20 @@ use crate::engine::Engine;
 use crate::lane::Direction;
 use crate::sys::eventfd::EventFd;
 
+/// I found `WouldBlock`: wake me when this direction is ready.
+pub(crate) struct Arm {
+    pub(crate) fd: RawFd,
+    pub(crate) key: u64,
+    pub(crate) direction: Direction,
+    /// One of any number of `readable()` futures; `None`: whoever has the direction's one place.
+    pub(crate) waiter: Option<u64>,
+    pub(crate) waker: Waker,
+}
+
 /// What a thread asks of a base that another thread runs. None of it names a descriptor alone: a key decides.
 pub(crate) enum Message {
-    /// I found `WouldBlock`: wake me when this direction is ready. Registers the source if the base does not know it.
-    Arm {
-        fd: RawFd,
-        key: u64,
-        direction: Direction,
-        waiter: Option<u64>,
-        waker: Waker,
-    },
+    /// Parks a waker. Registers the source if the base does not know it.
+    Arm(Arm),
     /// A `readable()` future is gone.
     Cancel {
         fd: RawFd,
@@ -63,6 +73,26 @@ pub(crate) enum Message {
 /// A closure for the base's thread.
 pub(crate) type Posted = Box<dyn FnOnce(&Base) + Send>;
 
+/// Wakers to be woken, and wakers to be dropped, once no lock is held and nothing is borrowed: both are foreign code.
+#[must_use]
+#[derive(Default)]
+pub(crate) struct Loose {
+    pub(crate) woken: Vec<Waker>,
+    pub(crate) discarded: Vec<Waker>,
+}
+
+impl Loose {
+    pub(crate) fn settle(self) {
+        drop_all(self.discarded);
+        wake_all(self.woken);
+    }
+
+    pub(crate) fn append(&mut self, mut other: Loose) {
+        self.woken.append(&mut other.woken);
+        self.discarded.append(&mut other.discarded);
+    }
+}
+
 #[derive(Default)]
 struct Mailbox {
     messages: Vec<Message>,
@@ -71,12 +101,14 @@ struct Mailbox {
 }
 
 /// Where the engine is.
-pub(crate) enum Rest {
+enum Rest {
+    /// Not made yet.
+    New,
     /// Here: whoever has the lock may act on it.
     Resting(Box<Engine>),
     /// With the thread that runs the base.
     Running,
-    /// Dropped, or not made yet.
+    /// The base has ended.
     Gone,
 }
 
@@ -110,7 +142,7 @@ impl Shared {
             bell: EventFd::new()?,
             descriptor,
             mailbox: Mutex::default(),
-            rest: Mutex::new(Rest::Gone),
+            rest: Mutex::new(Rest::New),
         });
         let mut bases = BASES.write().unwrap_or_else(PoisonError::into_inner);
         bases
@@ -137,17 +169,22 @@ impl Shared {
         }
     }
 
-    /// Posts a message. Gives it back if the base is gone.
-    pub(crate) fn post(&self, message: Message) -> Result<(), Message> {
-        {
-            let mut mailbox = lock(&self.mailbox);
-            if mailbox.closed {
-                return Err(message);
+    /// Hands a base a message: posts it if the base runs, acts on it if the base is at rest. Gives it back if the base is gone.
+    pub(crate) fn post(&self, message: Message) -> Result<Loose, Message> {
+        let mut rest = lock(&self.rest);
+        match &mut *rest {
+            Rest::New | Rest::Gone => Err(message),
+            Rest::Resting(engine) => {
+                engine.handle(message);
+                Ok(engine.vacate())
             }
-            mailbox.messages.push(message);
+            Rest::Running => {
+                lock(&self.mailbox).messages.push(message);
+                drop(rest);
+                self.notify();
+                Ok(Loose::default())
+            }
         }
-        self.notify();
-        Ok(())
     }
 
     /// Posts a closure. Gives it back if the base is gone.
@@ -176,25 +213,17 @@ impl Shared {
         std::mem::take(&mut lock(&self.mailbox).posted)
     }
 
-    /// Acts on the engine if the base is at rest. `f` must not run foreign code. What it leaves to be woken or dropped is
-    /// dealt with after the lock is gone.
+    /// Acts on the engine if the base is at rest. `f` must not run foreign code. What it leaves loose is dealt with after the lock
+    /// is gone.
     pub(crate) fn at_rest<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
-        let (result, woken, discarded) = {
+        let (result, loose) = {
             let mut rest = lock(&self.rest);
             let Rest::Resting(engine) = &mut *rest else {
                 return None;
             };
-            // Mail that was posted while the base ran and was not read yet comes first.
-            engine.read_mail();
-            let result = f(engine);
-            (
-                result,
-                std::mem::take(&mut engine.woken),
-                std::mem::take(&mut engine.discarded),
-            )
+            (f(engine), engine.take_loose())
         };
-        drop(discarded);
-        wake_all(woken);
+        loose.settle();
         Some(result)
     }
 
@@ -210,9 +239,18 @@ impl Shared {
         }
     }
 
-    /// Puts the engine to rest.
-    pub(crate) fn put_back(&self, engine: Box<Engine>) {
-        *lock(&self.rest) = Rest::Resting(engine);
+    /// Puts the engine to rest, and wakes whoever waits in it.
+    pub(crate) fn put_back(&self, mut engine: Box<Engine>) {
+        let loose = {
+            let mut rest = lock(&self.rest);
+            engine.read_mail();
+            let loose = engine.vacate();
+            if !matches!(*rest, Rest::Gone) {
+                *rest = Rest::Resting(engine);
+            }
+            loose
+        };
+        loose.settle();
     }
 
     /// Ends the base: no more mail, no engine. Everybody who waits in it is woken, to find a new home.
@@ -225,26 +263,16 @@ impl Shared {
             bases.remove(&self.id);
         }
         let rest = std::mem::replace(&mut *lock(&self.rest), Rest::Gone);
-        let (messages, posted) = {
+        let posted = {
             let mut mailbox = lock(&self.mailbox);
             mailbox.closed = true;
-            (
-                std::mem::take(&mut mailbox.messages),
-                std::mem::take(&mut mailbox.posted),
-            )
+            std::mem::take(&mut mailbox.posted)
         };
-        let mut woken = Vec::new();
+        // An engine that some loop still has goes with that loop, and its mail with it.
         if let Rest::Resting(mut engine) = rest {
-            woken = engine.take_all_wakers();
-            drop(engine);
-        }
-        for message in messages {
-            if let Message::Arm { waker, .. } | Message::Alarm { waker, .. } = message {
-                woken.push(waker);
-            }
+            engine.vacate().settle();
         }
         drop(posted);
-        wake_all(woken);
     }
 }
 
@@ -258,18 +286,23 @@ impl fmt::Debug for Shared {
 
 /// Wakes wakers one by one and returns the emptied list, for its capacity. A waker that panics is its maker's problem: the
 /// others are woken all the same.
-pub(crate) fn wake_all(mut wakers: Vec<Waker>) -> Vec<Waker> {
+pub(crate) fn wake_all(wakers: Vec<Waker>) -> Vec<Waker> {
+    use_up(wakers, Waker::wake)
+}
+
+/// Drops wakers, in the same way.
+pub(crate) fn drop_all(wakers: Vec<Waker>) {
+    drop(use_up(wakers, drop));
+}
+
+fn use_up(mut wakers: Vec<Waker>, f: fn(Waker)) -> Vec<Waker> {
     if wakers.is_empty() {
         return wakers;
     }
     let mut due = wakers.drain(..);
     while due.len() > 0 {
         // The payload's own drop may panic as well; it is not ours to care for.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for waker in due.by_ref() {
-                waker.wake();
-            }
-        }));
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| due.by_ref().for_each(f)));
     }
     drop(due);
     wakers

@@ -11,6 +11,7 @@
 //! | `turns` | no state of a descriptor, and no idle program, spins |
 //! | `memory` | allocations per request, bytes per connection |
 //! | `nesting` | `block_on` in `block_on`, panics, sockets that move, foreign executors |
+//! | `handover` | waits whose loop ends, moves or is another one; wakers that are foreign code |
 //! | `bad_input` | one clear error each, and nothing lost |
 //! | `types` | `Send` and `Sync`, decided by the compiler |
 //! | `http` | the adapters for hyper (feature `hyper`) |
@@ -22,6 +23,7 @@
 mod backends;
 mod bad_input;
 mod chaos;
+mod handover;
 #[cfg(feature = "hyper")]
 mod http;
 mod limits;

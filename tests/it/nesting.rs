@@ -491,3 +491,28 @@ fn room_reported_to_an_old_waker_is_not_lost() {
         assert!(start.elapsed() < Duration::from_secs(5));
     });
 }
+
+/// The destructor of a thread-local may still wait for something, though the thread's own base is gone by then.
+#[test]
+fn block_on_works_while_a_thread_ends() {
+    struct Waits(std::sync::mpsc::Sender<()>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            block_on(sleep(Duration::from_millis(1)));
+            self.0.send(()).unwrap();
+        }
+    }
+    thread_local! {
+        static WAITS: std::cell::RefCell<Option<Waits>> = const { std::cell::RefCell::new(None) };
+    }
+    let _dog = Watchdog::new(20);
+    let (sender, ended) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        // Made before the thread's base, so dropped after it.
+        WAITS.set(Some(Waits(sender)));
+        block_on(sleep(Duration::from_millis(1)));
+    })
+    .join()
+    .unwrap();
+    ended.recv().unwrap();
+}

@@ -57,8 +57,10 @@ macro_rules! descriptor_handle {
 }
 
 /// `AsyncRead` and `AsyncWrite` of a stream handle: one `read` or `write`, unless the latch says that it would block.
+///
+/// `short_reads_tell`: does a read that could have been longer mean that nothing more is there?
 macro_rules! byte_stream {
-    ($handle:ident) => {
+    ($handle:ident, short_reads_tell: $tells:literal) => {
         impl AsyncRead for $handle {
             #[inline]
             fn poll_read(
@@ -71,9 +73,10 @@ macro_rules! byte_stream {
                     return Poll::Ready(Ok(0));
                 }
                 let mut io = self.inner.get_ref();
+                let len = if $tells { buf.len() } else { 0 };
                 self.inner
                     .source()
-                    .poll_stream(io.as_fd(), Direction::Read, buf.len(), cx, || io.read(buf))
+                    .poll_stream(io.as_fd(), Direction::Read, len, cx, || io.read(buf))
             }
 
             #[inline]
@@ -83,7 +86,7 @@ macro_rules! byte_stream {
                 bufs: &mut [IoSliceMut<'_>],
             ) -> Poll<io::Result<usize>> {
                 let mut io = self.inner.get_ref();
-                let len = vectored_len(bufs);
+                let len = if $tells { vectored_len(bufs) } else { 0 };
                 self.inner
                     .source()
                     .poll_stream(io.as_fd(), Direction::Read, len, cx, || {

@@ -326,4 +326,5 @@ impl From<Async<std::net::TcpStream>> for TcpStream {
 
 socket_handle!(TcpStream, std::net::TcpStream);
 descriptor_handle!(TcpStream, std::net::TcpStream);
-byte_stream!(TcpStream);
+// Urgent data ends reads early, too; the lane knows when there was some.
+byte_stream!(TcpStream, short_reads_tell: true);

@@ -235,7 +235,8 @@ impl From<Async<std_unix::UnixStream>> for UnixStream {
 
 socket_handle!(UnixStream, std_unix::UnixStream);
 descriptor_handle!(UnixStream, std_unix::UnixStream);
-byte_stream!(UnixStream);
+// A read ends where the peer has sent descriptors or urgent data, though more is there (unix(7)).
+byte_stream!(UnixStream, short_reads_tell: false);
 
 /// A Unix datagram socket.
 ///

@@ -19,6 +19,7 @@ const FIRST_EVENTS: usize = 32;
 const MAX_EVENTS: usize = 4096;
 
 const IN: u32 = libc::EPOLLIN as u32;
+const PRI: u32 = libc::EPOLLPRI as u32;
 const OUT: u32 = libc::EPOLLOUT as u32;
 const RDHUP: u32 = libc::EPOLLRDHUP as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
@@ -152,6 +153,9 @@ fn event_bits(interest: Interest) -> u32 {
     if interest.contains(Interest::CLOSED) {
         bits |= RDHUP;
     }
+    if interest.contains(Interest::URGENT) {
+        bits |= PRI;
+    }
     if interest.contains(Interest::EDGE) {
         bits |= ET;
     }
@@ -177,6 +181,9 @@ fn ready(bits: u32) -> Ready {
     }
     if bits & RDHUP != 0 {
         ready |= Ready::CLOSED;
+    }
+    if bits & PRI != 0 {
+        ready |= Ready::URGENT;
     }
     ready
 }

@@ -34,7 +34,7 @@ use crate::current::{self, Entry};
 use crate::engine::deadlines::QueueId;
 use crate::engine::wait::Sleep;
 use crate::engine::{Engine, record::Token};
-use crate::shared::{Shared, wake_all};
+use crate::shared::Shared;
 use crate::{Event, Flags, Remote};
 
 /// The reactor: a backend, its events, timers and signals, and the loop that runs their callbacks.
@@ -174,11 +174,15 @@ impl Base {
     }
 
     /// Enters this base's loop without running it: while the result lives, sources and alarms polled on this thread wait here,
-    /// and [`Entered::turn`] drives them. This is what an executor does. Entries nest.
+    /// and [`Entered::turn`] drives them. This is what an executor does. Entries nest; a result that is dropped before those
+    /// entered after it leaves just its own loop. Whoever still waits when a loop is left is woken, to wait elsewhere.
+    ///
+    /// Do not hold the result across an `.await`: the executor that polls you has entered a loop too, and cannot turn it
+    /// meanwhile.
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` inside a callback of this base, or if one of its loops is running further down the stack (LOOP-12).
+    /// `ResourceBusy` inside a callback of this base: its loop is running below and cannot run again (LOOP-12).
     pub fn enter(&self) -> io::Result<Entered> {
         if self.local.in_callback.get() {
             return Err(busy());
@@ -186,8 +190,7 @@ impl Base {
         let entry = if current::is_innermost(self.local.shared.id) {
             Entry::Same
         } else {
-            let engine = self.local.shared.lease().ok_or_else(busy)?;
-            current::enter_with(engine)
+            current::enter_with(current::take(self).ok_or_else(busy)?)
         };
         Ok(Entered {
             base: OnceCell::from(self.clone()),
@@ -396,6 +399,10 @@ impl Entered {
         if current::default_is_in_callback() {
             return Err(busy());
         }
+        if current::is_ending() {
+            // The destructor of another thread-local: the thread's own base is gone, so one for this loop alone.
+            return Base::new()?.enter();
+        }
         Ok(Entered {
             base: OnceCell::new(),
             entry: current::enter_lazily(),
@@ -404,9 +411,13 @@ impl Entered {
 
     /// One iteration of the loop: waits, then wakes wakers, runs event callbacks of one pass, and posted closures.
     ///
+    /// It may return early. It does so after prepare watchers have run, for the caller to see whether they made anything
+    /// runnable; the next turn waits.
+    ///
     /// # Errors
     ///
-    /// The backend's failure, and failing to make the thread's base.
+    /// The backend's failure, and failing to make the thread's base. `ResourceBusy` if this loop is not the thread's innermost:
+    /// then sources and alarms do not wait in it, and a turn could sleep for ever.
     pub fn turn(&self, wait: Wait) -> io::Result<()> {
         let most = match wait {
             Wait::Poll => Sleep::No,
@@ -441,21 +452,14 @@ impl Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if self.entry == Entry::Own {
+        if self.entry != Entry::Same {
             current::lift_budget();
         }
         if let Some(mut engine) = current::leave(self.entry) {
             // Outside the loop no time is cached (TIME-4).
             engine.cached = None;
-            // What was due in the next turn is due now: there may be none.
-            let (woken, discarded) = (
-                std::mem::take(&mut engine.woken),
-                std::mem::take(&mut engine.discarded),
-            );
             let shared = engine.shared.clone();
             shared.put_back(engine);
-            drop(discarded);
-            wake_all(woken);
         }
     }
 }

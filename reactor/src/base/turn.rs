@@ -5,12 +5,13 @@ use std::task::Waker;
 
 use super::Base;
 use crate::Flags;
+use crate::current;
 use crate::engine::Engine;
 use crate::engine::pass::Entry;
 use crate::engine::record::Token;
 use crate::engine::wait::Sleep;
 use crate::event::Event;
-use crate::shared::wake_all;
+use crate::shared::{drop_all, wake_all};
 
 crate::flags::bit_set! {
     /// How [`Base::run_loop`] runs; combined with `|`.
@@ -187,20 +188,29 @@ impl Base {
         let mut woken = self.local.spare.take();
         // Without watchers nothing foreign runs before step 12, and one visit to the engine does it all.
         let due = if self.local.prepare.is_empty() && self.local.check.is_empty() {
-            self.with(|engine| match begin(engine, most, stay) {
+            self.innermost(|engine| match begin(engine, most, stay) {
                 Ok(sleep) => engine.wait(sleep).map(|()| finish(engine, &mut woken)),
                 Err(end) => Ok(Due::left(end)),
-            })?
+            })??
         } else {
-            match self.with(|engine| begin(engine, most, stay)) {
+            match self.innermost(|engine| begin(engine, most, stay))? {
                 Err(end) => Due::left(end),
                 Ok(sleep) => {
                     // 6. Prepare watchers. Better than LOOP-27: what they change counts for the wait.
-                    self.watch_prepare(sleep);
-                    self.with(|engine| {
+                    let are_prepared = self.with(|engine| std::mem::take(&mut engine.prepared));
+                    if !are_prepared && !self.local.prepare.is_empty() {
+                        self.watch_prepare(sleep);
+                        if stay == Stay::Always && most != Sleep::No {
+                            // They may have woken a task: only the executor knows whether to sleep now (law 1).
+                            self.with(|engine| engine.prepared = true);
+                            self.local.spare.set(woken);
+                            return Ok(Iteration::Idle);
+                        }
+                    }
+                    self.innermost(|engine| {
                         let sleep = engine.choose_wait(most);
                         engine.wait(sleep)
-                    })?;
+                    })??;
                     // 10. Check watchers.
                     self.watch_check();
                     self.with(|engine| finish(engine, &mut woken))
@@ -212,7 +222,7 @@ impl Base {
             return Ok(Iteration::Left(end));
         }
         if due.discarded {
-            drop(self.with(|engine| std::mem::take(&mut engine.discarded)));
+            drop_all(self.with(|engine| std::mem::take(&mut engine.discarded)));
         }
         if due.mail {
             self.run_posted();
@@ -223,6 +233,18 @@ impl Base {
         } else {
             Ok(Iteration::Idle)
         }
+    }
+
+    /// Acts on the engine of the thread's innermost loop, which must be over this base.
+    #[inline]
+    fn innermost<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> io::Result<R> {
+        current::with_innermost(self, f).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "this loop is not the thread's innermost: another was entered inside it and not left; drop its `Entered` first, \
+                 and hold none across an await",
+            )
+        })
     }
 
     fn run_posted(&self) {

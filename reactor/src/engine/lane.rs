@@ -5,13 +5,13 @@
 //! are on the way.
 //!
 //! Invariants
-//! 1. With edges, a descriptor is registered once for IN and RDHUP; OUT joins, for good, when a write first has to wait.
+//! 1. With edges, a descriptor is registered once for IN, PRI and RDHUP; OUT joins, for good, when a write first has to wait.
 //!    Without edges, the interest is exactly the directions that somebody waits for: a reported one is taken out at once, so
 //!    that nothing spins.
 //! 2. `ready` latches reports that found no waker to take: a poll that looks at it learns whether anything came since. A report
 //!    that took a waker is noted with its turn in `told`; the poll it woke tries at once, and a later look compares that turn
-//!    with the one of the last transfer. Looking and parking clear the direction. A latched hang-up or error is never cleared, so that data and FIN reported together
-//!    cannot lose the end of the stream.
+//!    with the one of the last transfer. Looking and parking clear the direction. A latched hang-up or error is never cleared, so
+//!    that data and FIN reported together cannot lose the end of the stream; nor is urgent data, since reads stop short at it.
 //! 3. A slot is known by its index and its key; keys are never used again. Whoever comes with another key comes too late.
 
 use std::io;
@@ -23,10 +23,15 @@ use super::{Engine, Kind, pack};
 use crate::current;
 use crate::flags::{Interest, Ready};
 use crate::lane::Direction;
+use crate::shared::Arm;
 
-/// Reports that let a read go on: READ, CLOSED, HANGUP, INVALID.
+/// Reports that let a read go on: READ, URGENT, CLOSED, HANGUP, INVALID.
 const READS: Ready = Ready::from_bits_truncate(
-    Ready::READ.bits() | Ready::CLOSED.bits() | Ready::HANGUP.bits() | Ready::INVALID.bits(),
+    Ready::READ.bits()
+        | Ready::URGENT.bits()
+        | Ready::CLOSED.bits()
+        | Ready::HANGUP.bits()
+        | Ready::INVALID.bits(),
 );
 /// Reports that let a write go on: WRITE, HANGUP, INVALID.
 const WRITES: Ready =
@@ -92,15 +97,21 @@ impl Slot {
     /// Parks a waker if the direction is watched and its place is free: all that there is to do in the usual case.
     #[inline]
     pub(crate) fn park_quickly(&mut self, direction: Direction, waker: &Waker) -> bool {
-        let place = match direction {
-            Direction::Read => &mut self.read,
-            Direction::Write => &mut self.write,
-        };
-        if place.is_some() || !self.interest.contains(direction.interest()) {
+        let is_watched = self.interest.contains(direction.interest());
+        let place = self.place(direction);
+        if place.is_some() || !is_watched {
             return false;
         }
         *place = Some(waker.clone());
         true
+    }
+
+    #[inline]
+    fn place(&mut self, direction: Direction) -> &mut Option<Waker> {
+        match direction {
+            Direction::Read => &mut self.read,
+            Direction::Write => &mut self.write,
+        }
     }
 
     fn take_wakers(&mut self, woken: &mut Vec<Waker>) {
@@ -221,7 +232,7 @@ impl Engine {
                 .expect("four thousand million slots do not fit into memory"),
         };
         let interest = if self.edges {
-            Interest::READ | Interest::CLOSED | Interest::EDGE
+            Interest::READ | Interest::CLOSED | Interest::URGENT | Interest::EDGE
         } else {
             Interest::NONE
         };
@@ -294,11 +305,7 @@ impl Engine {
         if !self.lane_watch(index, direction) {
             return false;
         }
-        let slot = &mut self.lane.slots[index as usize];
-        let place = match direction {
-            Direction::Read => &mut slot.read,
-            Direction::Write => &mut slot.write,
-        };
+        let place = self.lane.slots[index as usize].place(direction);
         match place {
             None => *place = Some(waker.clone()),
             Some(parked) if parked.will_wake(waker) => {}
@@ -310,9 +317,46 @@ impl Engine {
         true
     }
 
+    /// Parks the waker of a request, which is moved and not cloned: requests are dealt with under locks.
+    pub(crate) fn lane_park_for(&mut self, index: u32, arm: Arm) -> io::Result<()> {
+        let Arm {
+            direction, waker, ..
+        } = arm;
+        let is_parked = match arm.waiter {
+            Some(id) => {
+                let waiting = Waiting {
+                    id,
+                    direction,
+                    waker,
+                };
+                self.lane_wait(index, waiting)
+            }
+            None if self.lane_watch(index, direction) => {
+                let place = self.lane.slots[index as usize].place(direction);
+                let is_same = place.as_ref().is_some_and(|old| old.will_wake(&waker));
+                let old = place.replace(waker);
+                if is_same {
+                    self.discarded.extend(old);
+                } else {
+                    self.woken.extend(old);
+                }
+                true
+            }
+            None => {
+                self.discarded.push(waker);
+                false
+            }
+        };
+        match self.lane.refusal.take() {
+            Some(error) if !is_parked => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds one of any number of waiters, or renews its waker.
     pub(crate) fn lane_wait(&mut self, index: u32, waiting: Waiting) -> bool {
         if !self.lane_watch(index, waiting.direction) {
+            self.discarded.push(waiting.waker);
             return false;
         }
         let more = self.lane.slots[index as usize].more.get_or_insert_default();

@@ -9,8 +9,8 @@
 //!
 //! Invariants
 //! 1. The engine holds no closure, no `Rc` and no thread-local, and calls no foreign code: wakers that are due, and wakers
-//!    that are no longer needed, are handed out to be woken or dropped once nothing is borrowed. (Cloning a waker is the one
-//!    exception; a waker whose clone enters the reactor is treated as one from away.)
+//!    that are no longer needed, are handed out to be woken or dropped once nothing is borrowed. (Cloning a waker that is
+//!    polled with at home is the one exception; one whose clone enters the reactor is treated as one from away.)
 //! 2. Whoever holds the engine runs it; it may be built on one thread and run on another.
 //! 3. An idle event owns nothing here; a record whose state is idle is released.
 //! 4. What the backend watches for a descriptor is what `FdEntry::registered` (events) or `Slot::interest` (lane) says.
@@ -27,6 +27,7 @@ pub(crate) mod signals;
 pub(crate) mod wait;
 
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ use crate::backend::{self, Backend, Method, Report};
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::flags::Interest;
-use crate::shared::Shared;
+use crate::shared::{Loose, Shared};
 
 /// What a number given to the backend stands for. Two bits of kind, 30 of generation, 32 of index.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -119,7 +120,9 @@ pub(crate) struct Engine {
     /// The turn whose reports are being taken in.
     pub(crate) turn: u64,
     /// Mail is being read.
-    pub(crate) reading: bool,
+    reading: bool,
+    /// The prepare watchers have run for the wait to come.
+    pub(crate) prepared: bool,
     /// Mail has arrived: the driver looks for posted closures.
     pub(crate) mail: bool,
     /// Deferred entries that became active directly in this iteration (ACT-20).
@@ -180,6 +183,7 @@ impl Engine {
             mail: false,
             turn: 0,
             reading: false,
+            prepared: false,
             deferred: 0,
             reports: Vec::new(),
             woken: Vec::new(),
@@ -218,13 +222,21 @@ impl Engine {
         self.pending + self.queued() + self.virtuals == 0
     }
 
-    /// All wakers that are parked in the lane, for a base that goes away.
-    pub(crate) fn take_all_wakers(&mut self) -> Vec<Waker> {
-        let mut all = std::mem::take(&mut self.woken);
-        all.append(&mut self.discarded);
-        self.lane.take_all_wakers(&mut all);
-        self.alarms.take_all_wakers(&mut all);
-        all
+    /// Takes what is due to be woken or dropped.
+    pub(crate) fn take_loose(&mut self) -> Loose {
+        Loose {
+            woken: mem::take(&mut self.woken),
+            discarded: mem::take(&mut self.discarded),
+        }
+    }
+
+    /// The same with every waker that is parked here: nobody turns the base any more.
+    pub(crate) fn vacate(&mut self) -> Loose {
+        let mut loose = self.take_loose();
+        self.lane.take_all_wakers(&mut loose.woken);
+        self.alarms.take_all_wakers(&mut loose.woken);
+        self.prepared = false;
+        loose
     }
 }
 

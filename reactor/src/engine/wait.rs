@@ -89,52 +89,51 @@ impl Engine {
     pub(crate) fn read_mail(&mut self) {
         // A message that asks for this is itself read in order: all that it depends on came before it, and what came after must
         // not overtake it.
-        if std::mem::replace(&mut self.reading, true) {
+        if mem::replace(&mut self.reading, true) {
             return;
         }
         let (messages, has_closures) = self.shared.take_messages();
         self.mail |= has_closures;
         for message in messages {
-            match message {
-                Message::Arm {
-                    fd,
-                    key,
-                    direction,
-                    waiter,
-                    waker,
-                } => self.arm_from_away(fd, key, direction, waiter, waker),
-                Message::Cancel { fd, key, waiter } => {
-                    if let Some(index) = self.lane_find(fd, key) {
-                        let waker = self.lane_cancel(index, waiter);
-                        self.discarded.extend(waker);
-                    }
-                }
-                Message::Forget { index, fd, key } => self.forget_from_away(index, fd, key),
-                Message::Alarm {
-                    key,
-                    deadline,
-                    waker,
-                } => {
-                    let deadline = self.clock.at(deadline);
-                    self.alarm_posted(key, deadline, waker);
-                }
-                Message::AlarmReset {
-                    index,
-                    key,
-                    deadline,
-                } => {
-                    let deadline = self.clock.at(deadline);
-                    self.alarm_reset(index, key, deadline);
-                }
-                Message::AlarmForget { index, key } => {
-                    let waker = self.alarm_remove(index, key);
-                    self.discarded.extend(waker);
-                }
-                Message::Break => self.halt(),
-                Message::Continue => self.restart(),
-            }
+            self.handle(message);
         }
         self.reading = false;
+    }
+
+    /// Does what one message asks. Runs no foreign code: the waker in it is moved, or left to be dropped.
+    pub(crate) fn handle(&mut self, message: Message) {
+        match message {
+            Message::Arm(arm) => self.arm_from_away(arm),
+            Message::Cancel { fd, key, waiter } => {
+                if let Some(index) = self.lane_find(fd, key) {
+                    let waker = self.lane_cancel(index, waiter);
+                    self.discarded.extend(waker);
+                }
+            }
+            Message::Forget { index, fd, key } => self.forget_from_away(index, fd, key),
+            Message::Alarm {
+                key,
+                deadline,
+                waker,
+            } => {
+                let deadline = self.clock.at(deadline);
+                self.alarm_posted(key, deadline, waker);
+            }
+            Message::AlarmReset {
+                index,
+                key,
+                deadline,
+            } => {
+                let deadline = self.clock.at(deadline);
+                self.alarm_reset(index, key, deadline);
+            }
+            Message::AlarmForget { index, key } => {
+                let waker = self.alarm_remove(index, key);
+                self.discarded.extend(waker);
+            }
+            Message::Break => self.halt(),
+            Message::Continue => self.restart(),
+        }
     }
 
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,

@@ -126,9 +126,11 @@ impl Alarm {
             deadline,
             waker: cx.waker().clone(),
         };
-        background.post(message).map_err(|_| {
+        let loose = background.post(message).map_err(|_| {
             io::Error::new(io::ErrorKind::NotConnected, "the background base has ended")
-        })
+        })?;
+        loose.settle();
+        Ok(())
     }
 
     /// Moves a registered alarm to another deadline (`None`: one that never comes) with the waker that it has, from any
@@ -206,8 +208,11 @@ fn act_away<F: FnOnce(&mut Engine) -> Option<std::task::Waker>>(
     };
     match shared.at_rest(f) {
         Some(waker) => drop(waker),
-        // A base that has ended has no alarms.
-        None => drop(shared.post(message)),
+        None => match shared.post(message) {
+            Ok(loose) => loose.settle(),
+            // A base that has ended has no alarms.
+            Err(message) => drop(message),
+        },
     }
 }
 

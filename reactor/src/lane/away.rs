@@ -11,12 +11,10 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use super::Direction;
-use super::source::{PARKED, Source, pack};
-use crate::engine::Engine;
-use crate::engine::lane::Waiting;
-use crate::engine::{Kind, pack as pack_token};
+use super::source::{PARKED, SHARED, Source};
+use crate::engine::{Engine, Kind, pack as pack_token};
 use crate::flags::Ready;
-use crate::shared::{Message, Shared, lock};
+use crate::shared::{Arm, Loose, Message, Shared, lock};
 use crate::sys::epoll::Control;
 use crate::{background, current, sys};
 
@@ -36,138 +34,121 @@ pub(super) fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Parks a waker from away. The caller has found nothing to do; whoever arms asks the kernel again.
+/// Where a thread waits.
+enum Target {
+    /// In its innermost loop, over the base of this number.
+    Here(u32),
+    /// In none of our loops (or the engine is in use further up the stack, where nothing can be parked).
+    Background(Arc<Shared>),
+}
+
+impl Target {
+    fn base(&self) -> u32 {
+        match self {
+            Target::Here(id) => *id,
+            Target::Background(shared) => shared.id,
+        }
+    }
+}
+
+/// Parks a waker from away, and says what the direction's state is then. The caller has found nothing to do; whoever arms asks
+/// the kernel again.
 pub(super) fn park(
     source: &Source,
     fd: BorrowedFd<'_>,
     direction: Direction,
     waiter: Option<u64>,
     waker: &Waker,
-) -> io::Result<()> {
+) -> io::Result<u8> {
     if let Some(error) = refusal(source.key) {
         return Err(error);
     }
+    // Before the lock: a clone is foreign code, and the background base's thread may have to be started.
+    let arm = Arm {
+        fd: fd.as_raw_fd(),
+        key: source.key,
+        direction,
+        waiter,
+        waker: waker.clone(),
+    };
+    let target = match current::with(|engine| engine.id) {
+        Some(id) => Target::Here(id),
+        None => Target::Background(background::base()?),
+    };
+    let mut loose = Loose::default();
     let moving = lock(&MOVES);
-    let home = source.home.load(Ordering::Relaxed);
-    let (base, index) = ((home >> 32) as u32, home as u32);
-    let raw = fd.as_raw_fd();
-
-    if current::with(|engine| engine.id) == Some(base) {
-        // Home, but the engine was in use: a message to ourselves. Or the slot is gone with a move: then register again.
-        let known = current::with(|engine| engine.lane.slot(index, source.key).is_some());
-        if known != Some(false) {
-            let refused = arm(
-                Shared::find(base).as_deref(),
-                source,
-                raw,
-                direction,
-                waiter,
-                waker,
-            );
-            drop(moving);
-            crate::shared::wake_all(refused);
-            return Ok(());
-        }
-    }
-
-    let shared = Shared::find(base);
-    let is_waited_for = source
-        .state
-        .iter()
-        .any(|state| state.load(Ordering::Relaxed) == PARKED);
-    // From where nobody can be waiting: gone, at rest, an outer loop of this thread, or running without waiters.
-    let taken = match &shared {
-        None => Some(Vec::new()),
-        Some(shared) => take_from(shared, source, index, raw, is_waited_for),
-    };
-    let Some(mut wakers) = taken else {
-        // Somebody waits there: home keeps it, and is asked.
-        let refused = arm(shared.as_deref(), source, raw, direction, waiter, waker);
-        drop(moving);
-        crate::shared::wake_all(refused);
-        return Ok(());
-    };
-
-    let here = current::with(|engine| {
-        let (index, _) = engine.lane_insert(raw, Some(source.key))?;
-        source.home.store(pack(engine.id, index), Ordering::Relaxed);
-        park_here(engine, index, direction, waiter, waker)
-    });
-    let result = match here {
-        Some(result) => result,
-        None => background::base().map(|background| {
-            source
-                .home
-                .store(pack(background.id, UNKNOWN), Ordering::Relaxed);
-            wakers.extend(arm(
-                Some(&background),
-                source,
-                raw,
-                direction,
-                waiter,
-                waker,
-            ));
-        }),
-    };
+    let result = park_at(&target, source, arm, &mut loose);
     drop(moving);
     // Those who waited at the old home look for the new one.
-    crate::shared::wake_all(wakers);
+    loose.settle();
     result
 }
 
-fn park_here(
-    engine: &mut Engine,
-    index: u32,
-    direction: Direction,
-    waiter: Option<u64>,
-    waker: &Waker,
-) -> io::Result<()> {
-    let parked = match waiter {
-        None => engine.lane_park(index, direction, waker),
-        Some(id) => engine.lane_wait(
-            index,
-            Waiting {
-                id,
-                direction,
-                waker: waker.clone(),
-            },
-        ),
+fn park_at(target: &Target, source: &Source, arm: Arm, loose: &mut Loose) -> io::Result<u8> {
+    let (base, index) = source.home();
+    let home = if base == target.base() {
+        None
+    } else {
+        Shared::find(base)
     };
-    match engine.lane.refusal.take() {
-        Some(error) if !parked => Err(error),
-        _ => Ok(()),
+    let mut state = PARKED;
+    if let Some(home) = home {
+        if let Some(taken) = take_idle(&home, source.key, index, arm.fd) {
+            loose.append(taken);
+        } else if source.is(SHARED) {
+            // Two threads wait: home keeps it, and is asked. Else they would take it from each other for ever.
+            post_arm(&home, arm, loose);
+            return Ok(SHARED);
+        } else {
+            // Whoever had parked there has most likely given up, and must not hold up who waits now. If not, being told that the
+            // source is gone makes it look here, and find that it is shared.
+            if source.is(PARKED) {
+                state = SHARED;
+            }
+            loose.append(forget(&home, index, arm.fd, source.key));
+        }
     }
+    match target {
+        Target::Here(_) => current::with(|engine| settle_in(engine, source, arm))
+            .unwrap_or_else(|| Err(io::Error::other("the loop ended while it was polled in")))?,
+        Target::Background(background) => {
+            if base != background.id {
+                source.settle(background.id, UNKNOWN);
+            }
+            post_arm(background, arm, loose);
+        }
+    }
+    Ok(state)
 }
 
-/// Takes a registration away from its home, with the wakers in it. `None` if it must stay there.
-fn take_from(
-    shared: &Arc<Shared>,
-    source: &Source,
-    index: u32,
-    fd: RawFd,
-    is_waited_for: bool,
-) -> Option<Vec<Waker>> {
+/// Parks at this thread's innermost loop, which becomes the source's home if it is not.
+fn settle_in(engine: &mut Engine, source: &Source, arm: Arm) -> io::Result<()> {
+    let index = match engine.lane_find_any(source.home().1, arm.fd, source.key) {
+        Some(index) => index,
+        None => match engine.lane_insert(arm.fd, Some(source.key)) {
+            Ok((index, _)) => index,
+            Err(error) => {
+                engine.discarded.push(arm.waker);
+                return Err(error);
+            }
+        },
+    };
+    source.settle(engine.id, index);
+    engine.lane_park_for(index, arm)
+}
+
+/// Takes a registration away from a base that no other thread runs, with the wakers in it: one at rest, or one of an outer loop of
+/// this thread.
+fn take_idle(shared: &Shared, key: u64, index: u32, fd: RawFd) -> Option<Loose> {
     let remove = |engine: &mut Engine| {
-        if let Some(index) = engine.lane_find_any(index, fd, source.key) {
+        if let Some(index) = engine.lane_find_any(index, fd, key) {
             engine.lane_remove(index, true);
         }
-        // What is to be dropped is woken instead, outside the lock: a wake too many does no harm.
-        let mut wakers = std::mem::take(&mut engine.woken);
-        wakers.append(&mut engine.discarded);
-        wakers
+        // Out of the engine while the lock is held: what is left in there would be woken under it.
+        engine.take_loose()
     };
     let mut remove = Some(remove);
-    if let Some(wakers) = current::with_outer(shared.id, &mut remove) {
-        return Some(wakers);
-    }
-    if let Some(wakers) = shared.at_rest(remove?) {
-        return Some(wakers);
-    }
-    if is_waited_for {
-        return None;
-    }
-    forget(shared, index, fd, source.key);
-    Some(Vec::new())
+    current::with_outer(shared.id, &mut remove).or_else(|| shared.at_rest(remove?))
 }
 
 /// Ends a registration at a base that another thread runs. Where the backend's descriptor is shared, the descriptor leaves the
@@ -176,42 +157,28 @@ fn take_from(
 /// The base deletes once more when it reads the message. It may have registered the source only meanwhile, for a message that
 /// was on its way; by then the number can even be another file's, and the registration must go all the same. The message is
 /// posted before the number can be used again, so the base reads it before anything about the number's next owner.
-fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) {
+fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) -> Loose {
     if let Some(descriptor) = &shared.descriptor {
         // Refused only if it is not registered there.
         let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
     }
     // A base that has ended has forgotten already.
-    let _ = shared.post(Message::Forget { index, fd, key });
+    let posted = shared.post(Message::Forget { index, fd, key });
+    posted.unwrap_or_default()
 }
 
-/// Asks a base that another thread runs (or this one, further up the stack) to wake the waker. If it ended just now, the waker
-/// comes back to be woken once the lock is gone: the next poll finds a new home.
-fn arm(
-    shared: Option<&Shared>,
-    source: &Source,
-    fd: RawFd,
-    direction: Direction,
-    waiter: Option<u64>,
-    waker: &Waker,
-) -> Vec<Waker> {
-    let message = Message::Arm {
-        fd,
-        key: source.key,
-        direction,
-        waiter,
-        waker: waker.clone(),
-    };
-    match shared.map(|shared| shared.post(message)) {
-        Some(Ok(())) => Vec::new(),
-        _ => vec![waker.clone()],
+/// Asks a base to wake the waker. If it ended just now, the waker is woken: the next poll finds a new home.
+fn post_arm(shared: &Shared, arm: Arm, loose: &mut Loose) {
+    match shared.post(Message::Arm(arm)) {
+        Ok(due) => loose.append(due),
+        Err(Message::Arm(arm)) => loose.woken.push(arm.waker),
+        Err(_) => unreachable!("a message that is refused comes back as it was"),
     }
 }
 
 /// Forgets a waiter from away.
 pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
-    let home = source.home.load(Ordering::Relaxed);
-    let (base, index) = ((home >> 32) as u32, home as u32);
+    let (base, index) = source.home();
     let Some(shared) = Shared::find(base) else {
         return;
     };
@@ -227,28 +194,32 @@ pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
     let Some(remove) = remove else { return };
     match shared.at_rest(remove) {
         Some(waker) => drop(waker),
-        // A base that has ended has no waiters.
-        None => drop(shared.post(Message::Cancel {
-            fd,
-            key,
-            waiter: id,
-        })),
+        None => {
+            // A base that has ended has no waiters.
+            let message = Message::Cancel {
+                fd,
+                key,
+                waiter: id,
+            };
+            shared.post(message).unwrap_or_default().settle();
+        }
     }
 }
 
 /// Ends the registration of a source that is dropped away from home.
 pub(super) fn release(source: &Source, fd: BorrowedFd<'_>) {
+    let fd = fd.as_raw_fd();
     let moving = lock(&MOVES);
-    let home = source.home.load(Ordering::Relaxed);
-    let (base, index) = ((home >> 32) as u32, home as u32);
+    let (base, index) = source.home();
     drop(refusal(source.key));
     let Some(shared) = Shared::find(base) else {
         return;
     };
-    let wakers = take_from(&shared, source, index, fd.as_raw_fd(), false);
+    let loose = take_idle(&shared, source.key, index, fd)
+        .unwrap_or_else(|| forget(&shared, index, fd, source.key));
     // Foreign code only once the lock is gone. Those of the source itself are stale, but there may be others' that were due.
     drop(moving);
-    crate::shared::wake_all(wakers.unwrap_or_default());
+    loose.settle();
 }
 
 /// Takes the reason why a base could not register the source.
@@ -290,43 +261,46 @@ impl Engine {
 
     /// Handles [`Message::Arm`]: registers the source if it is new here, parks the waker, and asks the kernel again, since what
     /// the sender saw may have changed before the registration.
-    pub(crate) fn arm_from_away(
-        &mut self,
-        fd: RawFd,
-        key: u64,
-        direction: Direction,
-        waiter: Option<u64>,
-        waker: Waker,
-    ) {
+    pub(crate) fn arm_from_away(&mut self, arm: Arm) {
+        let Arm {
+            fd, key, direction, ..
+        } = arm;
         let found = match self.lane_find(fd, key) {
             Some(index) => Ok(index),
             None => self.lane_insert(fd, Some(key)).map(|(index, _)| index),
         };
-        let parked = found
-            .and_then(|index| park_here(self, index, direction, waiter, &waker).map(|()| index));
-        match parked {
-            Ok(index) => {
-                self.discarded.push(waker);
-                // An error, or a descriptor that is closed meanwhile, is answered by waking: the operation will say what is
-                // wrong. It is not the backend's report, which means that the backend has dropped the descriptor.
-                let ready = sys::unowned::poll_raw(fd, direction.asked())
-                    .unwrap_or(direction.ready() | Ready::INVALID);
-                if !ready.is_empty() {
-                    let ready = ready.without(Ready::INVALID) | direction.ready();
-                    // Not a report of the turn: it never counts as before a transfer.
-                    let turn = std::mem::replace(&mut self.turn, u64::MAX);
-                    self.report_lane(pack_token(Kind::Lane, key, index), ready);
-                    self.turn = turn;
-                }
-            }
+        let index = match found {
+            Ok(index) => index,
             Err(error) => {
-                let mut refused = lock(&REFUSED);
-                refused
-                    .get_or_insert_default()
-                    .insert(key, (error.kind(), error.to_string()));
-                REFUSALS.fetch_add(1, Ordering::Relaxed);
-                self.woken.push(waker);
+                self.woken.push(arm.waker);
+                return refuse(key, &error);
             }
+        };
+        if let Err(error) = self.lane_park_for(index, arm) {
+            // The waker is among those to be dropped; woken instead, it comes to ask why.
+            self.woken.append(&mut self.discarded);
+            return refuse(key, &error);
         }
+        // An error, or a descriptor that is closed meanwhile, is answered by waking: the operation will say what is wrong. It is
+        // not the backend's report, which means that the backend has dropped the descriptor.
+        let ready = sys::unowned::poll_raw(fd, direction.asked())
+            .unwrap_or(direction.ready() | Ready::INVALID);
+        if !ready.is_empty() {
+            let ready = ready.without(Ready::INVALID) | direction.ready();
+            // Not a report of the turn: it never counts as before a transfer.
+            let turn = std::mem::replace(&mut self.turn, u64::MAX);
+            self.report_lane(pack_token(Kind::Lane, key, index), ready);
+            self.turn = turn;
+        }
+    }
+}
+
+/// Keeps the reason why a source could not be registered for the poll that follows.
+fn refuse(key: u64, error: &io::Error) {
+    let before = lock(&REFUSED)
+        .get_or_insert_default()
+        .insert(key, (error.kind(), error.to_string()));
+    if before.is_none() {
+        REFUSALS.fetch_add(1, Ordering::Relaxed);
     }
 }

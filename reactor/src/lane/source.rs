@@ -11,6 +11,7 @@ use crate::current;
 use crate::engine::Engine;
 use crate::engine::events::refused;
 use crate::engine::lane::{Slot, Waiting};
+use crate::shared::drop_all;
 use crate::sys;
 
 /// The registration of one descriptor, for futures.
@@ -48,10 +49,10 @@ pub struct Source {
     pub(super) key: u64,
     /// The home: the base's number above, the slot's index below. Read and written relaxed: a stale name is found out by
     /// the key, and whoever moves a registration does so under the lock in `away`.
-    pub(super) home: AtomicU64,
-    /// Per direction: what the next poll does first ([`TRY`], [`LOOK`], [`PARKED`]). Plain loads and stores; whoever sees an
+    home: AtomicU64,
+    /// Per direction: what the next poll does first ([`TRY`], [`LOOK`], [`PARKED`], [`SHARED`]). Plain loads and stores; whoever sees an
     /// old value makes one system call, or one visit, too many.
-    pub(super) state: [AtomicU8; 2],
+    state: [AtomicU8; 2],
     /// Per direction: the turn of the last short transfer.
     turns: [AtomicU64; 2],
     /// May a short transfer be trusted (`Config::trust_short` of the base that it was made at)?
@@ -73,8 +74,10 @@ const TRY: u8 = 0;
 /// The last transfer was short: the latch is looked at first.
 const LOOK: u8 = 1;
 /// A waker was parked, and nothing was transferred since. Whoever is polled now was most likely woken: tried at once. Tells
-/// those away that somebody may be waiting at home.
+/// those away that somebody may be waiting at home; or was, and has given up.
 pub(super) const PARKED: u8 = 2;
+/// The same, by one from away, who knew that of somebody at home: two threads share the source.
+pub(super) const SHARED: u8 = 3;
 
 /// What a poll is to do next. Small on purpose: it comes out of the engine in a register.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,7 +92,7 @@ enum Step {
     Away,
 }
 
-pub(super) fn pack(base: u32, index: u32) -> u64 {
+fn pack(base: u32, index: u32) -> u64 {
     u64::from(base) << 32 | u64::from(index)
 }
 
@@ -134,6 +137,23 @@ impl Source {
             turns: [AtomicU64::new(0), AtomicU64::new(0)],
             trusts_short,
         })
+    }
+
+    /// The home: the base's number, and the slot's index there.
+    pub(super) fn home(&self) -> (u32, u32) {
+        let home = self.home.load(Ordering::Relaxed);
+        ((home >> 32) as u32, home as u32)
+    }
+
+    /// Gives the source another home. Only under the lock of moves.
+    pub(super) fn settle(&self, base: u32, index: u32) {
+        self.home.store(pack(base, index), Ordering::Relaxed);
+    }
+
+    /// Is either direction in this state?
+    pub(super) fn is(&self, state: u8) -> bool {
+        let mut states = self.state.iter();
+        states.any(|other| other.load(Ordering::Relaxed) == state)
     }
 
     /// Acts on the engine if the source's home is the innermost loop of this thread, with the slot's index.
@@ -239,7 +259,8 @@ impl Source {
     ///
     /// Unlike [`poll_io`](Source::poll_io) it trusts the latch: while the last transfer was short and nothing has been reported
     /// since, it waits without asking the kernel. That saves a system call per request. It is right only for stream sockets,
-    /// where a short transfer means that the buffer in the kernel is empty (or full).
+    /// where a short transfer means that the buffer in the kernel is empty (or full). Where a transfer may be short for other
+    /// reasons, `len` is 0: then each wait begins with a transfer that finds nothing.
     ///
     /// # Errors
     ///
@@ -331,17 +352,12 @@ impl Source {
         direction: Direction,
         cx: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        let result = match self.visit(direction, cx.waker(), false) {
-            Step::Parked => Ok(()),
+        let parked = match self.visit(direction, cx.waker(), false) {
+            Step::Parked => Ok(PARKED),
             Step::Refused => Err(self.refusal()),
             Step::Try | Step::Away => away::park(self, fd, direction, None, cx.waker()),
         };
-        // Only now: the move away from a home looks at who had parked there before.
-        self.state[direction as usize].store(PARKED, Ordering::Relaxed);
-        match result {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(error),
-        }
+        self.note_parked(direction, parked)
     }
 
     /// Waits until the direction is ready, for `poll_readable` and `poll_writable`.
@@ -405,16 +421,24 @@ impl Source {
             }
             engine.lane_wait(index, waiting)
         });
-        let result = match parked {
-            Some(true) => Ok(()),
+        let parked = match parked {
+            Some(true) => Ok(PARKED),
             Some(false) => Err(self.refusal()),
             None => away::park(self, fd, direction, Some(id), cx.waker()),
         };
-        self.state[direction as usize].store(PARKED, Ordering::Relaxed);
-        match result {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        }
+        self.note_parked(direction, parked).map(Err)
+    }
+
+    /// Remembers how a waker was parked, or passes on why it cannot be.
+    #[inline]
+    fn note_parked(&self, direction: Direction, parked: io::Result<u8>) -> Poll<io::Error> {
+        // Only now: the move away from a home looks at who had parked there before.
+        let (state, poll) = match parked {
+            Ok(state) => (state, Poll::Pending),
+            Err(error) => (TRY, Poll::Ready(error)),
+        };
+        self.state[direction as usize].store(state, Ordering::Relaxed);
+        poll
     }
 
     /// Forgets a waiter. Costs nothing if it never waited.
@@ -436,7 +460,7 @@ impl Source {
             std::mem::take(&mut engine.discarded)
         });
         match discarded {
-            Some(wakers) => drop(wakers),
+            Some(wakers) => drop_all(wakers),
             None => away::release(self, fd),
         }
     }

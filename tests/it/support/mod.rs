@@ -4,6 +4,7 @@ pub(crate) mod bytes;
 pub(crate) mod echo;
 pub(crate) mod process;
 pub(crate) mod program;
+pub(crate) mod special;
 mod watchdog;
 
 pub(crate) use process::in_child;
