@@ -81,14 +81,16 @@ pub(crate) fn next_turn() -> u64 {
 fn first_turn() -> u64 {
     static THREADS: AtomicU64 = AtomicU64::new(1);
     // Relaxed: only uniqueness counts.
-    THREADS.fetch_add(1, Ordering::Relaxed) << COUNT_BITS | 1
+    // Every second number: so the counts of two threads differ by more than a count can.
+    THREADS.fetch_add(1, Ordering::Relaxed) << (COUNT_BITS + 1) | 1
 }
 
 /// Did `report` come before `transfer`, surely?
 #[inline]
 pub(crate) fn is_before(report: u64, transfer: u64) -> bool {
-    // A turn begins with its reports, and transfers are made in the rest of it.
-    report <= transfer && (report ^ transfer) >> COUNT_BITS == 0
+    // A turn begins with its reports, and transfers are made in the rest of it: so in the same turn, or a few later. Of turns of
+    // two threads the difference is greater, whichever way it is taken.
+    transfer.wrapping_sub(report) >> COUNT_BITS == 0
 }
 
 /// This thread's default base, made at the first call.
@@ -258,7 +260,7 @@ pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Opt
 /// Acts on the engine of one base if its loop is the thread's innermost; gives `f` back if not.
 #[inline]
 pub(crate) fn with_innermost<R, F: FnOnce(&mut Engine) -> R>(base: &Base, f: F) -> Result<R, F> {
-    let id = base.shared().id;
+    let id = base.local.id;
     CURRENT.with(move |current| {
         if let Ok(mut current) = current.try_borrow_mut() {
             if let Top::Engine(engine) = &mut **current {

@@ -31,9 +31,10 @@ use self::watcher::Watchers;
 use crate::backend::{Features, Method};
 use crate::config::Config;
 use crate::current::{self, Entry};
+use crate::engine::Engine;
 use crate::engine::deadlines::QueueId;
+use crate::engine::record::{NIL, Token};
 use crate::engine::wait::Sleep;
-use crate::engine::{Engine, record::Token};
 use crate::shared::Shared;
 use crate::{Event, Flags, Remote};
 
@@ -61,12 +62,14 @@ pub struct Base {
 /// The part of a base that belongs to its thread.
 pub(crate) struct Local {
     pub(crate) shared: Arc<Shared>,
+    /// As in `shared`; at hand here, since every visit to the engine asks.
+    pub(crate) id: u32,
     /// By the index of the engine's record.
     pub(crate) events: RefCell<Vec<Option<Event>>>,
     pub(crate) prepare: Watchers,
     pub(crate) check: Watchers,
-    /// The event whose callback is running (INT-4), if it is still registered.
-    running: Cell<Option<Token>>,
+    /// The record of the event whose callback is running (INT-4), if it is still registered; else [`NIL`].
+    running: Cell<u32>,
     /// The same if it is not.
     last: Cell<Option<Event>>,
     /// The empty list that the engine's list of due wakers is swapped with.
@@ -138,11 +141,12 @@ impl Base {
         shared.put_back(Box::new(engine));
         Ok(Base {
             local: Rc::new(Local {
+                id: shared.id,
                 shared,
                 events: RefCell::default(),
                 prepare: Watchers::default(),
                 check: Watchers::default(),
-                running: Cell::new(None),
+                running: Cell::new(NIL),
                 last: Cell::new(None),
                 spare: Cell::default(),
                 in_callback: Cell::new(false),
@@ -318,11 +322,9 @@ impl Base {
     /// The event whose callback is running (INT-4).
     #[must_use]
     pub fn running_event(&self) -> Option<Event> {
-        if let Some(token) = self.local.running.get() {
-            let events = self.local.events.borrow();
-            let event = events.get(token.index as usize).and_then(Clone::clone);
-            // Deleted in its own callback, its place may be another's already.
-            return event.filter(|event| event.inner.is_registered_as(token));
+        let running = self.local.running.get();
+        if running != NIL {
+            return self.event(running);
         }
         let last = self.local.last.take();
         self.local.last.set(last.clone());
@@ -341,14 +343,14 @@ impl Base {
 
     /// Forgets the event behind a record, and returns it to be dropped where nothing is borrowed.
     #[must_use]
-    pub(crate) fn let_go(&self, token: Token) -> Option<Event> {
+    pub(crate) fn let_go(&self, index: u32) -> Option<Event> {
         let event = {
             let mut events = self.local.events.borrow_mut();
-            events.get_mut(token.index as usize).and_then(Option::take)
+            events.get_mut(index as usize).and_then(Option::take)
         };
-        if self.local.running.get() == Some(token) {
-            // Deleted in its own callback: still the running event until that ends.
-            self.local.running.set(None);
+        if self.local.running.get() == index {
+            // Deleted in its own callback: still the running event until that ends, though its place may be another's soon.
+            self.local.running.set(NIL);
             self.local.last.set(event.clone());
         }
         event

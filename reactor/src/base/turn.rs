@@ -8,7 +8,7 @@ use crate::Flags;
 use crate::current;
 use crate::engine::Engine;
 use crate::engine::pass::Entry;
-use crate::engine::record::Token;
+use crate::engine::record::NIL;
 use crate::engine::wait::Sleep;
 use crate::event::Event;
 use crate::shared::{drop_all, wake_all};
@@ -295,25 +295,37 @@ impl Base {
     /// Runs one entry's callback.
     #[inline]
     fn run(&self, entry: Entry) {
-        let token = entry.token();
+        if !entry.is_plain() {
+            return self.run_other(entry);
+        }
+        if let Some(event) = self.event(entry.index()) {
+            let _running = Running::set(self, entry.index());
+            event.inner.call(&event, entry.what());
+        }
+    }
+
+    /// The event of a record.
+    #[inline]
+    pub(super) fn event(&self, index: u32) -> Option<Event> {
+        let events = self.local.events.borrow();
+        events.get(index as usize).and_then(Clone::clone)
+    }
+
+    /// Runs an entry that is not a plain call.
+    #[inline(never)]
+    fn run_other(&self, entry: Entry) {
         if entry.is_released() || entry.what().contains(Flags::FINALIZE) {
             return self.run_last(entry);
         }
-        let event = self
-            .local
-            .events
-            .borrow()
-            .get(token.index as usize)
-            .and_then(Clone::clone);
-        let Some(event) = event else { return };
-        let _running = Running::set(self, token);
-        self.call(&event, entry);
+        if let Some(event) = self.event(entry.index()) {
+            let _running = Running::set(self, entry.index());
+            self.repeat(&event, entry);
+        }
     }
 
     /// Runs an entry whose event the base lets go of.
-    #[inline(never)]
     fn run_last(&self, entry: Entry) {
-        let Some(event) = self.let_go(entry.token()) else {
+        let Some(event) = self.let_go(entry.index()) else {
             return;
         };
         if entry.is_released() {
@@ -325,24 +337,17 @@ impl Base {
         }
         let before = self.local.last.replace(Some(event.clone()));
         drop(before);
-        self.call(&event, entry);
+        self.repeat(&event, entry);
         drop(self.local.last.take());
     }
 
-    #[inline]
-    fn call(&self, event: &Event, entry: Entry) {
-        if entry.count() == 1 {
-            event.inner.call(event, entry.what());
-        } else {
-            self.repeat(event, entry);
-        }
-    }
-
-    /// Runs the callback of a signal event as often as the signal came (SIG-5).
-    #[inline(never)]
+    /// Runs the callback once, or that of a signal event as often as the signal came (SIG-5).
     fn repeat(&self, event: &Event, entry: Entry) {
         let repeat = &event.inner.repeat;
-        repeat.set(entry.count());
+        repeat.set(match entry.is_repeated() {
+            true => self.with(|engine| engine.pass.count),
+            false => 1,
+        });
         while repeat.get() > 0 {
             repeat.set(repeat.get() - 1);
             event.inner.call(event, entry.what());
@@ -391,8 +396,8 @@ struct Running<'a>(&'a Base);
 
 impl<'a> Running<'a> {
     #[inline]
-    fn set(base: &'a Base, token: Token) -> Running<'a> {
-        base.local.running.set(Some(token));
+    fn set(base: &'a Base, index: u32) -> Running<'a> {
+        base.local.running.set(index);
         Running(base)
     }
 }
@@ -400,7 +405,7 @@ impl<'a> Running<'a> {
 impl Drop for Running<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.0.local.running.take().is_none() {
+        if self.0.local.running.replace(NIL) == NIL {
             // It was deleted in its own callback.
             drop(self.0.local.last.take());
         }

@@ -60,7 +60,9 @@ impl Queue {
 /// The queues.
 #[derive(Debug)]
 pub(crate) struct Active {
-    levels: Vec<Queue>,
+    /// Level 0, which is all that most bases have.
+    first: Queue,
+    others: Vec<Queue>,
     /// Bit `p % 64` of word `p / 64`: level `p` may have something.
     occupied: [u64; 4],
     later: Queue,
@@ -72,7 +74,8 @@ pub(crate) struct Active {
 impl Active {
     pub(crate) fn new() -> Active {
         Active {
-            levels: vec![Queue::default()],
+            first: Queue::default(),
+            others: Vec::new(),
             occupied: [0; 4],
             later: Queue::default(),
             active: 0,
@@ -83,15 +86,23 @@ impl Active {
     /// How many levels there are: 1 to 255.
     #[inline]
     pub(crate) fn levels(&self) -> usize {
-        self.levels.len()
+        1 + self.others.len()
+    }
+
+    #[inline]
+    fn level(&mut self, level: u8) -> &mut Queue {
+        match level {
+            0 => &mut self.first,
+            _ => &mut self.others[usize::from(level) - 1],
+        }
     }
 
     /// Changes the number of levels. Nothing may be active.
     pub(crate) fn set_levels(&mut self, levels: usize) {
         debug_assert_eq!(self.active + self.waiting, 0);
-        self.levels.resize(levels, Queue::default());
+        self.others.resize(levels - 1, Queue::default());
         self.occupied = [0; 4];
-        for level in &mut self.levels {
+        for level in std::iter::once(&mut self.first).chain(&mut self.others) {
             level.places.clear();
             level.head = 0;
         }
@@ -117,7 +128,7 @@ impl Active {
         for word in 0..self.occupied.len() {
             while self.occupied[word] != 0 {
                 let level = (word as u32 * 64 + self.occupied[word].trailing_zeros()) as u8;
-                if self.levels[usize::from(level)].front().is_some() {
+                if self.level(level).front().is_some() {
                     return Some(level);
                 }
                 self.occupied[word] &= self.occupied[word] - 1;
@@ -130,12 +141,9 @@ impl Active {
     pub(crate) fn push(&mut self, index: u32, records: &mut Records) {
         let record = &mut records[index];
         record.state |= ACTIVE;
-        let level = usize::from(record.priority);
-        let queue = &mut self.levels[level];
-        if queue.places.is_empty() {
-            self.occupied[level / 64] |= 1 << (level % 64);
-        }
-        queue.push(index, records);
+        let level = record.priority;
+        self.occupied[usize::from(level / 64)] |= 1 << (level % 64);
+        self.level(level).push(index, records);
         self.active += 1;
     }
 
@@ -144,14 +152,15 @@ impl Active {
         let record = &mut records[index];
         debug_assert!(record.is(ACTIVE));
         record.state &= !ACTIVE;
-        self.levels[usize::from(record.priority)].remove(record.place);
+        let (level, place) = (record.priority, record.place);
+        self.level(level).remove(place);
         self.active -= 1;
     }
 
     /// Takes the first event of a level.
     #[inline]
     pub(crate) fn pop(&mut self, level: u8) -> Option<u32> {
-        let queue = &mut self.levels[usize::from(level)];
+        let queue = self.level(level);
         let index = queue.front()?;
         queue.advance();
         self.active -= 1;
@@ -240,7 +249,7 @@ mod tests {
             records[index].state &= !ACTIVE;
             active.push(index, &mut records);
         }
-        assert!(active.levels[0].places.capacity() < 4 * CUT);
+        assert!(active.first.places.capacity() < 4 * CUT);
         active.remove(1, &mut records);
         assert_eq!(drain(&mut active, &mut records).len(), 2);
     }

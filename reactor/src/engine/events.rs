@@ -200,7 +200,7 @@ impl Engine {
         let entry = self.fds.entry(fd)?;
         match entry.owner {
             Owner::Lane(_) => return Err(taken(fd, "an async source of this base")),
-            Owner::Events if (entry.edges > 0) != edge => {
+            Owner::Events if entry.edge != edge => {
                 return Err(taken(
                     fd,
                     "events of the other trigger mode (edge and level do not mix on one descriptor)",
@@ -212,7 +212,7 @@ impl Engine {
         next.readers += u32::from(interest.intersects(Flags::READ));
         next.writers += u32::from(interest.intersects(Flags::WRITE));
         next.closers += u32::from(interest.intersects(Flags::CLOSED));
-        next.edges += u32::from(edge);
+        next.edge = edge;
         let wanted = next.wanted();
         if wanted != next.registered {
             let token = pack(Kind::Fd, u64::from(next.generation), fd as u32);
@@ -251,7 +251,6 @@ impl Engine {
         entry.readers -= u32::from(interest.intersects(Flags::READ));
         entry.writers -= u32::from(interest.intersects(Flags::WRITE));
         entry.closers -= u32::from(interest.intersects(Flags::CLOSED));
-        entry.edges -= u32::from(interest.intersects(Flags::ET));
         let wanted = entry.wanted();
         let mut result = Ok(());
         if wanted != entry.registered {
@@ -291,12 +290,6 @@ impl Engine {
 
     /// Makes an event active, or merges `what` into an activation that has not run yet (ACT-1, ACT-2).
     pub(crate) fn activate(&mut self, index: u32, what: Flags) {
-        self.activate_here(index, what);
-    }
-
-    /// The body of `activate`, once more where reports are delivered.
-    #[inline(always)]
-    fn activate_here(&mut self, index: u32, what: Flags) {
         let record = &mut self.records[index];
         if record.is(FINALIZING | ACTIVE | LATER) {
             return self.activate_again(index, what);
@@ -418,7 +411,25 @@ impl Engine {
         if ready.intersects(Ready::HANGUP | Ready::INVALID) {
             return self.report_fd_end(fd, ready);
         }
-        let mut at = entry.head;
+        let first = entry.head;
+        let record = &mut self.records[first];
+        let mine = Flags::from_ready(ready) & record.interest;
+        // By far the most frequent: one event, level-triggered, that is not active yet.
+        if record.sibling == NIL
+            && !record.is(FINALIZING | ACTIVE | LATER)
+            && !record.interest.intersects(Flags::ET)
+            && !mine.is_empty()
+        {
+            record.what = mine;
+            self.active.push(first, &mut self.records);
+        } else {
+            self.report_fd_each(first, ready);
+        }
+    }
+
+    #[inline(never)]
+    fn report_fd_each(&mut self, first: u32, ready: Ready) {
+        let mut at = first;
         while at != NIL {
             let record = &self.records[at];
             let next = record.sibling;
@@ -429,7 +440,7 @@ impl Engine {
                 } else {
                     mine
                 };
-                self.activate_here(at, mine);
+                self.activate(at, mine);
             }
             at = next;
         }

@@ -29,13 +29,14 @@ pub(crate) struct FdEntry {
     pub(crate) head: u32,
     /// What the backend watches on behalf of the events.
     pub(crate) registered: Interest,
+    /// Do the events want edges? All of one descriptor or none do (FLG-9).
+    pub(crate) edge: bool,
     /// Raised when the registration ends: a report with an older one is stale.
     pub(crate) generation: u32,
-    /// How many of the events want each kind, and how many want edges.
+    /// How many of the events want each kind.
     pub(crate) readers: u32,
     pub(crate) writers: u32,
     pub(crate) closers: u32,
-    pub(crate) edges: u32,
 }
 
 impl FdEntry {
@@ -43,11 +44,11 @@ impl FdEntry {
         owner: Owner::Nobody,
         head: NIL,
         registered: Interest::NONE,
+        edge: false,
         generation: 0,
         readers: 0,
         writers: 0,
         closers: 0,
-        edges: 0,
     };
 
     /// What the events want together.
@@ -62,12 +63,15 @@ impl FdEntry {
         if self.closers > 0 {
             wanted |= Interest::CLOSED;
         }
-        if self.edges > 0 && !wanted.is_empty() {
+        if self.edge && !wanted.is_empty() {
             wanted |= Interest::EDGE;
         }
         wanted
     }
 }
+
+/// Half a cache line, found by a shift.
+const _: () = assert!(size_of::<FdEntry>() == 32);
 
 #[derive(Debug, Default)]
 pub(crate) struct FdTable {

@@ -55,7 +55,7 @@ pub(crate) struct Slot {
     ready: Ready,
     read: Option<Waker>,
     write: Option<Waker>,
-    /// The turns whose reports took the wakers last; 0 for none since a poll has looked.
+    /// The turns whose reports took the wakers last, or the turn of the registration.
     told: [u64; 2],
     /// Made when a second future waits; most slots never have one, hence the box.
     #[allow(clippy::box_collection)]
@@ -73,14 +73,12 @@ impl Slot {
     /// an old one, of a poll that found its data without being woken: then the news is still to be had.
     #[inline]
     pub(crate) fn was_told_after(&self, direction: Direction, transfer: u64) -> bool {
-        let told = self.told[direction as usize];
-        told != 0 && !current::is_before(told, transfer)
+        !current::is_before(self.told[direction as usize], transfer)
     }
 
     /// Forgets that the direction was ready, unless a hang-up or an error is latched.
     #[inline]
     pub(crate) fn clear(&mut self, direction: Direction) {
-        self.told[direction as usize] = 0;
         self.ready = self.ready.without(direction.ready());
     }
 
@@ -258,7 +256,7 @@ impl Engine {
             ready: Ready::NONE,
             read: None,
             write: None,
-            told: [0; 2],
+            told: [current::turn(); 2],
             more: None,
         };
         match self.lane.slots.get_mut(index as usize) {
@@ -414,6 +412,23 @@ impl Engine {
             return;
         }
         // A waker that is taken carries the news; the latch is for those who come later. An end or an error stays latched.
+        if ready == Ready::READ && self.edges && slot.more.is_none() {
+            // By far the most frequent report.
+            match slot.read.take() {
+                Some(waker) => {
+                    self.woken.push(waker);
+                    slot.told[Direction::Read as usize] = self.turn;
+                }
+                None => slot.ready |= ready,
+            }
+            return;
+        }
+        self.report_lane_other(index, ready);
+    }
+
+    #[inline(never)]
+    fn report_lane_other(&mut self, index: u32, ready: Ready) {
+        let slot = &mut self.lane.slots[index as usize];
         let mut latched = ready;
         if ready.intersects(READS) {
             if let Some(waker) = slot.read.take() {

@@ -4,71 +4,60 @@
 //! ends the pass early: break, continue, a more urgent activation (ACT-11), or a dispatch limit (LOOP-20 to LOOP-24).
 //! The queue is live: entries that become active at this level during the pass run in it (ACT-7).
 
-use std::num::NonZeroU64;
-
 use super::Engine;
 use super::record::{ACTIVE, FINALIZING, INSERTED, Token};
 use crate::event::Flags;
 
-/// An entry whose callback is to run now, packed into two words so that it comes out of the engine in registers.
+/// An entry whose callback is to run now, packed into one word so that it comes out of the engine in a register.
+///
+/// It names its record by the index alone: the record is the event's until the callback runs, or was released by this very entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    /// Index below, generation above, plus one so that it is never zero.
-    token: NonZeroU64,
-    /// Flags, `RELEASED`, and in the upper half the count.
-    detail: u64,
-}
+pub(crate) struct Entry(u64);
 
 /// The record is gone: the event is idle while its callback runs.
-const RELEASED: u64 = 1 << 8;
+const RELEASED: u64 = 1 << 40;
+/// The callback does not run once: [`Pass::count`] says how often.
+const REPEATED: u64 = 1 << 41;
 
 impl Entry {
     /// The pass is over.
-    pub(crate) const NONE: Entry = Entry {
-        token: NonZeroU64::MAX,
-        detail: 0,
-    };
+    pub(crate) const NONE: Entry = Entry(u64::MAX);
 
+    /// `more`: [`RELEASED`], [`REPEATED`].
     #[inline]
-    fn new(token: Token, what: Flags, count: u32, released: bool) -> Entry {
-        let packed = (u64::from(token.generation) << 32 | u64::from(token.index)).wrapping_add(1);
-        Entry {
-            // An index is never `u32::MAX`, so the sum is neither zero nor the maximum.
-            token: NonZeroU64::new(packed).unwrap_or(NonZeroU64::MIN),
-            detail: u64::from(what.bits())
-                | if released { RELEASED } else { 0 }
-                | u64::from(count) << 32,
-        }
+    fn new(index: u32, what: Flags, more: u64) -> Entry {
+        Entry(u64::from(index) | u64::from(what.bits()) << 32 | more)
     }
 
     #[inline]
     pub(crate) fn is_none(self) -> bool {
-        self.token == NonZeroU64::MAX
+        self == Entry::NONE
     }
 
     #[inline]
-    pub(crate) fn token(self) -> Token {
-        let packed = self.token.get() - 1;
-        Token {
-            index: packed as u32,
-            generation: (packed >> 32) as u32,
-        }
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
     }
 
     #[inline]
     pub(crate) fn what(self) -> Flags {
-        Flags::from_bits(self.detail as u8)
+        Flags::from_bits((self.0 >> 32) as u8)
     }
 
-    /// How many times the callback runs: 1, or a signal's count.
+    /// Is there nothing more to it than to call the callback once?
     #[inline]
-    pub(crate) fn count(self) -> u32 {
-        (self.detail >> 32) as u32
+    pub(crate) fn is_plain(self) -> bool {
+        self.0 & (RELEASED | REPEATED | u64::from(Flags::FINALIZE.bits()) << 32) == 0
     }
 
     #[inline]
     pub(crate) fn is_released(self) -> bool {
-        self.detail & RELEASED != 0
+        self.0 & RELEASED != 0
+    }
+
+    #[inline]
+    pub(crate) fn is_repeated(self) -> bool {
+        self.0 & REPEATED != 0
     }
 }
 
@@ -85,13 +74,25 @@ pub(crate) struct Pass {
     until: Option<u64>,
     /// Is this level limited (LOOP-22)?
     limited: bool,
+    /// Halted or limited: something is to be asked before the next callback.
+    attention: bool,
+    /// How often the callback of the last entry runs, if that was [`REPEATED`].
+    pub(crate) count: u32,
 }
 
 impl Pass {
     /// Notes that an event of this priority became active.
     #[inline]
     pub(crate) fn interrupt(&mut self, priority: u8) {
-        self.halted |= self.running && priority < self.level;
+        if self.running && priority < self.level {
+            self.halt();
+        }
+    }
+
+    /// Ends the pass before the next callback.
+    pub(crate) fn halt(&mut self) {
+        self.halted = true;
+        self.attention = true;
     }
 }
 
@@ -112,13 +113,16 @@ impl Engine {
             }
             _ => None,
         };
+        let halted = self.stop || self.again;
         self.pass = Pass {
             running: true,
             level,
             handed: 0,
-            halted: self.stop || self.again,
+            halted,
             until,
             limited,
+            attention: halted || limited,
+            count: 0,
         };
         true
     }
@@ -126,7 +130,7 @@ impl Engine {
     /// The next entry of the pass, or [`Entry::NONE`] when the pass is over.
     #[inline(always)]
     pub(crate) fn next_entry(&mut self) -> Entry {
-        if self.pass.halted || (self.pass.limited && self.limit_reached()) {
+        if self.pass.attention && self.is_over() {
             return self.end_pass();
         }
         let Some(index) = self.active.pop(self.pass.level) else {
@@ -139,13 +143,13 @@ impl Engine {
     /// Ends the loop after the callback that is running.
     pub(crate) fn halt(&mut self) {
         self.stop = true;
-        self.pass.halted = true;
+        self.pass.halt();
     }
 
     /// Begins a new iteration after the callback that is running.
     pub(crate) fn restart(&mut self) {
         self.again = true;
-        self.pass.halted = true;
+        self.pass.halt();
     }
 
     #[cold]
@@ -154,8 +158,12 @@ impl Engine {
         Entry::NONE
     }
 
-    /// Has a limit ended the pass? Every pass runs at least one callback (LOOP-23).
     #[cold]
+    fn is_over(&mut self) -> bool {
+        self.pass.halted || (self.pass.limited && self.limit_reached())
+    }
+
+    /// Has a limit ended the pass? Every pass runs at least one callback (LOOP-23).
     fn limit_reached(&mut self) -> bool {
         if self.pass.handed == 0 {
             return false;
@@ -184,21 +192,37 @@ impl Engine {
     fn take(&mut self, index: u32) -> Entry {
         let record = &mut self.records[index];
         record.state &= !ACTIVE;
+        let what = std::mem::replace(&mut record.what, Flags::NONE);
+        // The common case, a persistent event of a descriptor without an interval, stays as it is.
+        let stays = record.interest & (Flags::PERSIST | Flags::SIGNAL) == Flags::PERSIST
+            && record.interval == 0
+            && record.state & (INSERTED | FINALIZING) == INSERTED;
+        if stays {
+            Entry::new(index, what, 0)
+        } else {
+            self.take_other(index, what)
+        }
+    }
+
+    /// The rest of an entry that is not the common one.
+    #[inline(never)]
+    fn take_other(&mut self, index: u32, what: Flags) -> Entry {
+        let record = &self.records[index];
         let token = Token {
             index,
             generation: record.generation,
         };
-        let what = std::mem::replace(&mut record.what, Flags::NONE);
-        let count = record.count;
-        // The common case, a persistent event without an interval, stays as it is.
-        let stays = record.is_persistent()
-            && record.interval == 0
-            && record.state & (INSERTED | FINALIZING) == INSERTED;
-        Entry::new(token, what, count, !stays && self.change(token, what))
+        self.pass.count = record.count;
+        let repeated = if record.count == 1 { 0 } else { REPEATED };
+        let released = if self.change(token, what) {
+            RELEASED
+        } else {
+            0
+        };
+        Entry::new(index, what, repeated | released)
     }
 
     /// Brings an event that does not simply stay into its new state, and says whether its record is gone.
-    #[inline(never)]
     fn change(&mut self, token: Token, what: Flags) -> bool {
         let record = &self.records[token.index];
         if record.is(FINALIZING) {

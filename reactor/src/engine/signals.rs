@@ -3,8 +3,8 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
+use super::SIGNALS;
 use super::record::{NIL, Records};
-use super::{Kind, pack};
 use crate::backend::Backend;
 use crate::flags::Interest;
 use crate::signal::Receiver;
@@ -26,7 +26,7 @@ impl Signals {
         let receiver = Receiver::new()?;
         backend.change(
             receiver.as_fd().as_raw_fd(),
-            pack(Kind::Signal, 0, 0),
+            SIGNALS,
             Interest::NONE,
             Interest::READ,
         )?;

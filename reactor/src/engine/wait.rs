@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::events::ALARM;
 use super::record::{ACTIVE, INSERTED, LATER};
-use super::{Engine, Kind, kind_of};
+use super::{Engine, Kind, SIGNALS, is_kind};
 use crate::current;
 use crate::event::Flags;
 use crate::shared::Message;
@@ -56,17 +56,11 @@ impl Engine {
         let notified = self.shared.doze.end();
         self.turn = current::next_turn();
         for report in &reports {
-            // Comparisons for the frequent ones: cheaper than the jump table of a `match`.
-            let kind = kind_of(report.token);
-            if kind == Kind::Lane as u8 {
+            if is_kind(report.token, Kind::Lane) {
                 self.report_lane(report.token, report.ready);
-                continue;
-            }
-            if kind == Kind::Fd as u8 {
+            } else if is_kind(report.token, Kind::Fd) {
                 self.report_fd(report.token, report.ready);
-                continue;
-            }
-            if kind == Kind::Signal as u8 {
+            } else if report.token == SIGNALS {
                 self.signalled = true;
             } else if !self.edges {
                 // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).

@@ -96,7 +96,7 @@ impl Event {
             base.with(|engine| (engine.del(token), engine.release_if_idle(token)));
         if released {
             self.inner.token.set(None);
-            drop(base.let_go(token));
+            drop(base.let_go(token.index));
         }
         result
     }
@@ -112,7 +112,7 @@ impl Event {
         });
         if released {
             self.inner.token.set(None);
-            drop(base.let_go(token));
+            drop(base.let_go(token.index));
         }
     }
 

@@ -304,12 +304,6 @@ impl Inner {
         }
     }
 
-    /// Has the engine still the record of this token for the event?
-    #[inline]
-    pub(crate) fn is_registered_as(&self, token: Token) -> bool {
-        self.token.get() == Some(token)
-    }
-
     /// The engine has released the record.
     #[inline]
     pub(crate) fn forget_token(&self) {
@@ -341,7 +335,7 @@ impl Event {
         let token = self.inner.token.take();
         if let (Some(token), Some(base)) = (token, self.base()) {
             base.with(|engine| engine.release_finalized(token));
-            drop(base.let_go(token));
+            drop(base.let_go(token.index));
         }
         if let Some(finalizer) = self.inner.finalizer.take() {
             finalizer(&self);
