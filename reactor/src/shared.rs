@@ -24,6 +24,7 @@ use crate::doze::Doze;
 use crate::engine::Engine;
 use crate::lane::Direction;
 use crate::sys::eventfd::EventFd;
+use crate::sys::fork;
 
 /// I found `WouldBlock`: wake me when this direction is ready.
 pub(crate) struct Arm {
@@ -118,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) bell: EventFd,
     /// The backend's descriptor where a foreign thread may delete from it (epoll).
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
+    /// The count of forks when the base's kernel objects were made.
+    pub(crate) forks: AtomicU32,
     mailbox: Mutex<Mailbox>,
     rest: Mutex<Rest>,
 }
@@ -141,6 +144,7 @@ impl Shared {
             doze: Doze::new(),
             bell: EventFd::new()?,
             descriptor,
+            forks: AtomicU32::new(fork::count()),
             mailbox: Mutex::default(),
             rest: Mutex::new(Rest::New),
         });

@@ -10,7 +10,10 @@ use std::{
 use super::{Backend, Method, Report, wait};
 use crate::{
     flags::{Interest, Ready},
-    sys::epoll::{self, Control, Event},
+    sys::{
+        epoll::{self, Control, Event},
+        fork,
+    },
 };
 
 /// EP-9: the result array starts here, and doubles after each wait that filled it …
@@ -34,6 +37,8 @@ pub(super) struct Epoll {
     events: Vec<Event>,
     /// `epoll_pwait2` works, as far as is known. Cleared for good when the kernel or a sandbox refuses it (EP-12).
     has_nanoseconds: bool,
+    /// The count of forks when the descriptor was made: in another process it is the parent's.
+    forks: u32,
 }
 
 impl Epoll {
@@ -42,6 +47,7 @@ impl Epoll {
             descriptor: Arc::new(epoll::create()?),
             events: vec![Event { events: 0, u64: 0 }; FIRST_EVENTS],
             has_nanoseconds: true,
+            forks: fork::count(),
         })
     }
 
@@ -84,6 +90,13 @@ impl Backend for Epoll {
             (false, false) => Control::Modify,
             (false, true) => Control::Delete,
         };
+        if self.forks != fork::count() {
+            // The set is the parent's, who must not feel what we do (FORK-2).
+            return match control {
+                Control::Delete => Ok(()),
+                _ => Err(fork::stale()),
+            };
+        }
         let apply = |control| epoll::control(epoll, control, fd, event_bits(new), token);
         let Err(error) = apply(control) else {
             return Ok(());
@@ -129,6 +142,12 @@ impl Backend for Epoll {
         if n == self.events.len() && n < MAX_EVENTS {
             self.events.resize(2 * n, Event { events: 0, u64: 0 });
         }
+        Ok(())
+    }
+
+    fn reinit(&mut self) -> io::Result<()> {
+        epoll::renew(self.descriptor.as_fd())?;
+        self.forks = fork::count();
         Ok(())
     }
 

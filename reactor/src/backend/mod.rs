@@ -77,6 +77,14 @@ pub(crate) trait Backend: Send {
     /// express it: the loop looks at its deadlines and waits again.
     fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()>;
 
+    /// Forgets everything. What is shared with another process after a fork is left to that, and made anew; descriptors of the
+    /// backend's own keep their numbers. The caller registers everything again.
+    ///
+    /// # Errors
+    ///
+    /// The system's, for want of a descriptor.
+    fn reinit(&mut self) -> io::Result<()>;
+
     /// The epoll descriptor, shared so that a foreign thread may delete a descriptor from it before closing it. None
     /// elsewhere.
     fn shared_descriptor(&self) -> Option<Arc<OwnedFd>>;

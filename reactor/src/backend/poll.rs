@@ -143,6 +143,11 @@ impl Backend for Poll {
         Ok(())
     }
 
+    fn reinit(&mut self) -> io::Result<()> {
+        *self = Poll::new();
+        Ok(())
+    }
+
     fn shared_descriptor(&self) -> Option<Arc<OwnedFd>> {
         None
     }

@@ -195,6 +195,11 @@ impl Backend for Select {
         Ok(())
     }
 
+    fn reinit(&mut self) -> io::Result<()> {
+        *self = Select::new();
+        Ok(())
+    }
+
     fn shared_descriptor(&self) -> Option<Arc<OwnedFd>> {
         None
     }

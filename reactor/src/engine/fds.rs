@@ -89,6 +89,12 @@ impl FdTable {
         self.entries.get_mut(usize::try_from(fd).ok()?)
     }
 
+    /// All numbers that the table has room for.
+    pub(crate) fn numbers(&self) -> std::ops::Range<RawFd> {
+        // The table is never longer than `LIMIT`'s power of two.
+        0..self.entries.len() as RawFd
+    }
+
     /// The entry of a descriptor, made if need be.
     pub(crate) fn entry(&mut self, fd: RawFd) -> io::Result<&mut FdEntry> {
         if !(0..LIMIT).contains(&fd) {

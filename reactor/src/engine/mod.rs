@@ -23,6 +23,7 @@ pub(crate) mod fds;
 pub(crate) mod lane;
 pub(crate) mod pass;
 pub(crate) mod record;
+mod reinit;
 pub(crate) mod signals;
 pub(crate) mod wait;
 
@@ -46,6 +47,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::flags::Interest;
 use crate::shared::{Loose, Shared};
+use crate::sys::fork;
 
 /// What a number given to the backend stands for. Two bits of kind, 30 of generation, 32 of index.
 ///
@@ -119,6 +121,8 @@ pub(crate) struct Engine {
     pub(crate) again: bool,
     /// A signal arrived in the current wait.
     pub(crate) signalled: bool,
+    /// The count of forks when the engine was made, or made its own again.
+    pub(crate) forks: u32,
     /// The turn whose reports are being taken in.
     pub(crate) turn: u64,
     /// Mail is being read.
@@ -143,6 +147,7 @@ impl Engine {
         config: &Config,
         make: impl FnOnce(&dyn Backend) -> io::Result<Arc<Shared>>,
     ) -> io::Result<Engine> {
+        fork::watch();
         let mut backend = open(config)?;
         let shared = make(backend.as_ref())?;
         let edges = backend.has_edges();
@@ -183,6 +188,7 @@ impl Engine {
             again: false,
             signalled: false,
             mail: false,
+            forks: fork::count(),
             turn: 0,
             reading: false,
             prepared: false,

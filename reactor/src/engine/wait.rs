@@ -10,6 +10,7 @@ use super::{Engine, Kind, SIGNALS, is_kind};
 use crate::current;
 use crate::event::Flags;
 use crate::shared::Message;
+use crate::sys::fork;
 
 /// How long the backend may wait: not at all, for nanoseconds, or without limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +45,9 @@ impl Engine {
     /// Waits in the backend and takes in what it reports (LOOP-1, steps 7 to 9).
     pub(crate) fn wait(&mut self, sleep: Sleep) -> io::Result<()> {
         self.cached = None;
+        if self.forks != fork::count() {
+            return Err(fork::stale());
+        }
         // Law 1: a message posted before this point makes the wait not happen; one posted after it rings the bell.
         let asleep = sleep != Sleep::No && self.shared.doze.begin();
         let wait = match sleep {

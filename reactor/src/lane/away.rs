@@ -158,7 +158,8 @@ fn take_idle(shared: &Shared, key: u64, index: u32, fd: RawFd) -> Option<Loose> 
 /// was on its way; by then the number can even be another file's, and the registration must go all the same. The message is
 /// posted before the number can be used again, so the base reads it before anything about the number's next owner.
 fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) -> Loose {
-    if let Some(descriptor) = &shared.descriptor {
+    let is_ours = shared.forks.load(Ordering::Relaxed) == sys::fork::count();
+    if let (Some(descriptor), true) = (&shared.descriptor, is_ours) {
         // Refused only if it is not registered there.
         let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
     }

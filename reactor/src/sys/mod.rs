@@ -3,11 +3,15 @@
 //! Each function wraps one call: typed arguments in, `io::Result` out, no policy. What to retry, what an error means and
 //! what to do next is decided above, in `backend`, `net` and `signal`.
 
-use std::{io, os::fd::RawFd};
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
+};
 
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod file;
+pub(crate) mod fork;
 pub(crate) mod io_safe;
 pub(crate) mod limits;
 pub(crate) mod numbers;
@@ -16,6 +20,12 @@ pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod unowned;
+
+/// Puts `new` in the place of `old`: the number of `old` names what `new` named, and what it named before is closed.
+fn replace(old: BorrowedFd<'_>, new: OwnedFd) -> io::Result<()> {
+    // SAFETY: both are open. The number of `old` stays open all the time, and keeps its owner.
+    check(unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) }).map(drop)
+}
 
 /// The answer of a call that returns -1 for an error, as a `Result`.
 #[inline]

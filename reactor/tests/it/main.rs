@@ -14,6 +14,7 @@ mod exit;
 mod fds;
 mod finalize;
 mod flags;
+mod fork;
 mod idle;
 mod introspect;
 mod lane;
