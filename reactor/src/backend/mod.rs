@@ -14,6 +14,7 @@
 //! 5. A descriptor that was closed while watched upsets nothing. epoll forgets it silently (EP-13); poll and select
 //!    report it once as INVALID and forget it.
 
+mod changes;
 mod epoll;
 mod poll;
 mod select;
@@ -93,10 +94,32 @@ pub(crate) trait Backend: Send {
     fn has_edges(&self) -> bool;
 }
 
+/// How a backend is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// epoll: changes are collected until the wait (BASE-14).
+    pub(crate) batched: bool,
+    /// epoll without `epoll_pwait2`: a timer descriptor may stand in (BASE-15).
+    pub(crate) timer: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            batched: false,
+            timer: true,
+        }
+    }
+}
+
 /// Opens a backend.
-pub(crate) fn open(method: Method) -> io::Result<Box<dyn Backend>> {
+pub(crate) fn open(method: Method, options: Options) -> io::Result<Box<dyn Backend>> {
     Ok(match method {
-        Method::Epoll => Box::new(epoll::Epoll::new()?),
+        Method::Epoll => Box::new(epoll::Epoll::new(options)?),
+        Method::EpollBatched => Box::new(epoll::Epoll::new(Options {
+            batched: true,
+            ..options
+        })?),
         Method::Poll => Box::new(poll::Poll::new()),
         Method::Select => Box::new(select::Select::new()),
     })
@@ -117,6 +140,9 @@ pub(crate) fn open(method: Method) -> io::Result<Box<dyn Backend>> {
 pub enum Method {
     /// Linux's epoll(7): cost grows with what is ready, not with what is watched.
     Epoll,
+    /// epoll, with changes of interest collected until the wait: for programs that add and delete the same events over and over. Not
+    /// a candidate of its own (BASE-4): [`Config::batch_changes`](crate::Config::batch_changes) makes it of `Epoll`.
+    EpollBatched,
     /// poll(2): takes any kind of descriptor.
     Poll,
     /// select(2): for comparison and for odd systems; no descriptor above 65,535.
@@ -135,6 +161,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Method::Epoll => "epoll",
+            Method::EpollBatched => "epoll (with changelist)",
             Method::Poll => "poll",
             Method::Select => "select",
         }
@@ -144,7 +171,7 @@ impl Method {
     #[must_use]
     pub const fn features(self) -> Features {
         match self {
-            Method::Epoll => Features::from_bits_truncate(
+            Method::Epoll | Method::EpollBatched => Features::from_bits_truncate(
                 Features::ET.bits() | Features::O1.bits() | Features::EARLY_CLOSE.bits(),
             ),
             Method::Poll => {

@@ -255,7 +255,7 @@ fn open(config: &Config) -> io::Result<Box<dyn Backend>> {
         if !config.allows(method) {
             continue;
         }
-        match backend::open(method) {
+        match backend::open(method, config.options()) {
             Ok(backend) => return Ok(backend),
             Err(error) => last = Some(error),
         }

@@ -19,6 +19,7 @@ pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod timerfd;
 pub(crate) mod unowned;
 
 /// Puts `new` in the place of `old`: the number of `old` names what `new` named, and what it named before is closed.

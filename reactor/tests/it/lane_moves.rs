@@ -47,7 +47,7 @@ fn receive_inside(method: Method, source: &Source, here: &UnixStream) {
 /// Made at one base, polled on another thread inside its own: the source moves, whether its home runs, rests or is gone.
 #[test]
 fn moves_to_where_it_is_polled() {
-    for &method in Method::supported() {
+    for method in crate::support::methods() {
         for state in ["entered", "at rest", "gone"] {
             println!("{} {state}", method.name());
             let base = base_on(method);
@@ -109,7 +109,7 @@ fn waits_outside_all_loops() {
 /// Somebody waits at home, another thread polls the other direction: both are woken.
 #[test]
 fn two_threads_share_a_source() {
-    for &method in Method::supported() {
+    for method in crate::support::methods() {
         let base = base_on(method);
         let entered = base.enter().unwrap();
         let (here, there) = sockets();

@@ -9,6 +9,7 @@ mod add;
 mod alarms;
 mod backends;
 mod base;
+mod changelist;
 mod event;
 mod exit;
 mod fds;
