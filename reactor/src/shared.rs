@@ -165,6 +165,11 @@ impl Shared {
             .upgrade()
     }
 
+    /// Were the base's kernel objects made by this process, and not by the one that it was forked from?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.forks.load(Ordering::Relaxed) == fork::count()
+    }
+
     /// Ends the base's sleep, or makes its next one not happen.
     #[inline]
     pub(crate) fn notify(&self) {
@@ -305,8 +310,10 @@ fn use_up(mut wakers: Vec<Waker>, f: fn(Waker)) -> Vec<Waker> {
     }
     let mut due = wakers.drain(..);
     while due.len() > 0 {
-        // The payload's own drop may panic as well; it is not ours to care for.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| due.by_ref().for_each(f)));
+        let result =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| due.by_ref().for_each(f)));
+        // The payload's own drop may panic as well: it is leaked.
+        std::mem::forget(result);
     }
     drop(due);
     wakers

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, RawFd};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -55,7 +55,6 @@ impl Target {
 /// the kernel again.
 pub(super) fn park(
     source: &Source,
-    fd: BorrowedFd<'_>,
     direction: Direction,
     waiter: Option<u64>,
     waker: &Waker,
@@ -65,7 +64,7 @@ pub(super) fn park(
     }
     // Before the lock: a clone is foreign code, and the background base's thread may have to be started.
     let arm = Arm {
-        fd: fd.as_raw_fd(),
+        fd: source.fd,
         key: source.key,
         direction,
         waiter,
@@ -89,7 +88,8 @@ fn park_at(target: &Target, source: &Source, arm: Arm, loose: &mut Loose) -> io:
     let home = if base == target.base() {
         None
     } else {
-        Shared::find(base)
+        // In a forked child nobody runs the bases of the parent's other threads.
+        Shared::find(base).filter(|home| home.is_ours())
     };
     let mut state = PARKED;
     if let Some(home) = home {
@@ -158,8 +158,7 @@ fn take_idle(shared: &Shared, key: u64, index: u32, fd: RawFd) -> Option<Loose> 
 /// was on its way; by then the number can even be another file's, and the registration must go all the same. The message is
 /// posted before the number can be used again, so the base reads it before anything about the number's next owner.
 fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) -> Loose {
-    let is_ours = shared.forks.load(Ordering::Relaxed) == sys::fork::count();
-    if let (Some(descriptor), true) = (&shared.descriptor, is_ours) {
+    if let (Some(descriptor), true) = (&shared.descriptor, shared.is_ours()) {
         // Refused only if it is not registered there.
         let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
     }
@@ -178,13 +177,12 @@ fn post_arm(shared: &Shared, arm: Arm, loose: &mut Loose) {
 }
 
 /// Forgets a waiter from away.
-pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
+pub(super) fn cancel(source: &Source, id: u64) {
     let (base, index) = source.home();
     let Some(shared) = Shared::find(base) else {
         return;
     };
-    let fd = fd.as_raw_fd();
-    let key = source.key;
+    let (fd, key) = (source.fd, source.key);
     let mut remove = Some(|engine: &mut Engine| {
         let index = engine.lane_find_any(index, fd, key)?;
         engine.lane_cancel(index, id)
@@ -208,8 +206,8 @@ pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
 }
 
 /// Ends the registration of a source that is dropped away from home.
-pub(super) fn release(source: &Source, fd: BorrowedFd<'_>) {
-    let fd = fd.as_raw_fd();
+pub(super) fn release(source: &Source) {
+    let fd = source.fd;
     let moving = lock(&MOVES);
     let (base, index) = source.home();
     drop(refusal(source.key));
@@ -284,7 +282,7 @@ impl Engine {
         }
         // An error, or a descriptor that is closed meanwhile, is answered by waking: the operation will say what is wrong. It is
         // not the backend's report, which means that the backend has dropped the descriptor.
-        let ready = sys::unowned::poll_raw(fd, direction.asked())
+        let ready = sys::poll::poll_number(fd, direction.asked())
             .unwrap_or(direction.ready() | Ready::INVALID);
         if !ready.is_empty() {
             let ready = ready.without(Ready::INVALID) | direction.ready();

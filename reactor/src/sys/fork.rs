@@ -2,7 +2,8 @@
 //!
 //! `fork(2)` copies memory but shares kernel objects: what a child does to an inherited epoll descriptor, its parent feels. So
 //! whatever owns such an object remembers the count of forks at which it was made, and compares; that costs a load where asking
-//! for the process id would cost a system call. A child made by a bare `clone(2)`, past the C library, is not noticed.
+//! for the process id would cost a system call. A child made past `fork(3)`'s handlers, by `_Fork` or a bare `clone(2)`, is not
+//! noticed.
 
 use std::io;
 use std::sync::Once;
@@ -24,8 +25,8 @@ pub(crate) fn watch() {
     }
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: the function touches one atomic, which is all that a child of a process with threads may do; it is never
-        // unloaded, being part of the program.
+        // SAFETY: the function touches one atomic, which is all that a child of a process with threads may do. In a library that is
+        // unloaded the C library forgets the function with it, or never unloads.
         let answer = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         // Refused only for want of memory, at the first base of a process. Then forks go unnoticed, as before.
         let _ = answer;

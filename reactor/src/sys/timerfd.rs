@@ -1,7 +1,7 @@
 //! timerfd(2): a wait in nanoseconds for an epoll that has none of its own.
 
 use std::{
-    io,
+    io, mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
     ptr,
 };
@@ -23,18 +23,11 @@ impl TimerFd {
 
     /// Becomes readable after this time; never, if it is zero. An earlier setting is forgotten, readiness with it.
     pub(crate) fn set(&self, (whole, nanoseconds): (i64, i64)) -> io::Result<()> {
-        let none = libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let setting = libc::itimerspec {
-            it_interval: none,
-            it_value: libc::timespec {
-                tv_sec: seconds(whole),
-                // Below 10⁹, which every `long` holds.
-                tv_nsec: nanoseconds as _,
-            },
-        };
+        // SAFETY: all zeros is a setting; some systems have fields of padding that cannot be named.
+        let mut setting: libc::itimerspec = unsafe { mem::zeroed() };
+        setting.it_value.tv_sec = seconds(whole);
+        // Below 10⁹, which every type for it holds.
+        setting.it_value.tv_nsec = nanoseconds as _;
         let fd = self.0.as_raw_fd();
         // SAFETY: `setting` lives until the call returns; the old setting is not asked for (null).
         check(unsafe { libc::timerfd_settime(fd, 0, &raw const setting, ptr::null_mut()) })

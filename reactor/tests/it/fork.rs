@@ -294,7 +294,7 @@ fn use_without_reinit_is_refused() {
                 assert!(late.add().is_err());
             }
             event.del().unwrap();
-            source.release(waits.as_fd());
+            source.release();
         }));
         there.write_all(b"x").unwrap();
         look(base);
@@ -303,17 +303,13 @@ fn use_without_reinit_is_refused() {
         let entered = base.enter().unwrap();
         let (wakes, waker) = Wakes::new();
         let mut cx = Context::from_waker(&waker);
-        let mut read = || {
-            source.poll_io(waits.as_fd(), Direction::Read, &mut cx, || {
-                (&*waits).read(&mut [0; 8])
-            })
-        };
+        let mut read = || source.poll_io(Direction::Read, &mut cx, || (&*waits).read(&mut [0; 8]));
         assert!(read().is_pending());
         answers.write_all(b"x").unwrap();
         entered.turn(Wait::AtMost(ms(20_000))).unwrap();
         assert_eq!(wakes.count(), 1);
         assert!(matches!(read(), Poll::Ready(Ok(1))));
-        source.release(waits.as_fd());
+        source.release();
         event.del().unwrap();
     });
 }
@@ -333,8 +329,7 @@ fn sources_are_registered_again() {
         let mut cx = Context::from_waker(&waker);
         assert!(
             source
-                .poll_io(here.as_fd(), Direction::Read, &mut cx, || (&*here)
-                    .read(&mut [0; 8]))
+                .poll_io(Direction::Read, &mut cx, || (&*here).read(&mut [0; 8]))
                 .is_pending()
         );
         let mut run = || {
@@ -348,6 +343,6 @@ fn sources_are_registered_again() {
             run();
         }));
         run();
-        source.release(here.as_fd());
+        source.release();
     }
 }
