@@ -410,6 +410,27 @@ pub(crate) fn is_ending() -> bool {
     BASE.try_with(|_| ()).is_err()
 }
 
+/// Is this thread inside a loop over the base of this number?
+pub(crate) fn runs(id: u32) -> bool {
+    let default = BASE
+        .try_with(|base| base.borrow().as_ref().map(|base| base.local.id))
+        .ok()
+        .flatten();
+    let is_it = |top: &Top| match top {
+        Top::Engine(engine) => engine.id == id,
+        Top::Lent(other) => *other == id,
+        Top::Intent => default == Some(id),
+        Top::Nothing | Top::Left => false,
+    };
+    // Borrowed means that something of ours is at work on the innermost engine, which calls nobody who could ask.
+    CURRENT.with(|current| current.try_borrow().is_ok_and(|top| is_it(&top)))
+        || OUTER.with(|outer| {
+            outer
+                .try_borrow()
+                .is_ok_and(|outer| outer.iter().any(is_it))
+        })
+}
+
 /// Is this base's loop the innermost of the thread, with its engine leased?
 pub(crate) fn is_innermost(id: u32) -> bool {
     CURRENT.with(|current| current.borrow().is_engine(id))
