@@ -167,7 +167,7 @@ fn timers_are_never_early() {
 
 /// The library, built now; `None`, with a note, where it cannot be.
 fn library() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/chaos.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos.so");
     let built = Command::new("cc")
         .args(["-O1", "-shared", "-fPIC", "-o"])

@@ -1,6 +1,7 @@
 //! A process per test: signals are the process's, so tests that share one would meet each other's.
 //!
 //! The helper runs this very binary again, with the one test and a mark in the environment. Works under any test runner.
+#![allow(unsafe_code, reason = "dispositions have no safe interface")]
 
 use std::{
     env,
@@ -34,6 +35,9 @@ pub(crate) fn in_child_killed_by(signal: i32, test: &str, body: impl FnOnce()) {
 /// In the parent: what became of the child. In the child: runs the body.
 fn run(test: &str, body: impl FnOnce()) -> Option<(ExitStatus, String)> {
     if env::var(MARK).is_ok_and(|marked| marked == test) {
+        // A shell starts what runs in its background with SIGINT ignored, and that is inherited.
+        // SAFETY: the default disposition runs no code of ours.
+        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         body();
         return None;
     }
