@@ -14,12 +14,14 @@ use std::{
     time::Duration,
 };
 
+pub(super) use crate::sys::epoll::Event;
+
 use super::changes::{Change, Changes};
-use super::{Backend, Method, Options, Report, wait};
+use super::{Backend, Batch, Method, Options, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
-        epoll::{self, Control, Event},
+        epoll::{self, Control},
         fork,
         timerfd::TimerFd,
     },
@@ -29,6 +31,8 @@ use crate::{
 const FIRST_EVENTS: usize = 32;
 /// … up to here. Readiness beyond it is picked up by the next wait.
 const MAX_EVENTS: usize = 4096;
+
+const NO_EVENT: Event = Event { events: 0, u64: 0 };
 
 const IN: u32 = libc::EPOLLIN as u32;
 const PRI: u32 = libc::EPOLLPRI as u32;
@@ -42,8 +46,6 @@ const ET: u32 = libc::EPOLLET as u32;
 pub(super) struct Epoll {
     /// Private to the base and to threads that drop one of its sources.
     descriptor: Arc<OwnedFd>,
-    /// Where the kernel puts its results. Each wait overwrites the front; what was there means nothing.
-    events: Vec<Event>,
     precision: Precision,
     /// May a timer descriptor be made?
     may_have_timer: bool,
@@ -74,7 +76,6 @@ impl Epoll {
     pub(super) fn new(options: Options) -> io::Result<Epoll> {
         Ok(Epoll {
             descriptor: Arc::new(epoll::create()?),
-            events: vec![Event { events: 0, u64: 0 }; FIRST_EVENTS],
             precision: Precision::Call,
             may_have_timer: options.timer,
             is_reinit: false,
@@ -121,23 +122,18 @@ impl Epoll {
     }
 
     /// The wait proper: how many entries of `events` were written.
-    fn wait_raw(&mut self, wait: Option<Duration>) -> io::Result<usize> {
+    fn wait_raw(&mut self, wait: Option<Duration>, events: &mut [Event]) -> io::Result<usize> {
         let Some(limit) = wait.filter(|limit| !limit.is_zero()) else {
             if let (Precision::Timer(timer), None) = (&self.precision, wait) {
                 // Left from a wait that something else ended, it would end this one for nothing. Refused, it does just that.
                 let _ = timer.set((0, 0));
             }
             // Nothing to round for a zero or unlimited wait, so the plain call does.
-            return self.wait_ms(wait);
+            return self.wait_ms(wait, events);
         };
         if let Precision::Call = self.precision {
             let (seconds, nanoseconds) = wait::wait_ns(limit);
-            match epoll::wait_ns(
-                self.descriptor.as_fd(),
-                &mut self.events,
-                seconds,
-                nanoseconds,
-            ) {
+            match epoll::wait_ns(self.descriptor.as_fd(), events, seconds, nanoseconds) {
                 // Linux before 5.11, or a sandbox that knows no newer calls. epoll_pwait2 itself has neither error.
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                     self.give_up_call();
@@ -147,22 +143,15 @@ impl Epoll {
         }
         match &self.precision {
             Precision::Timer(timer) if timer.set(wait::wait_ns(limit)).is_ok() => {
-                self.wait_ms(None)
+                self.wait_ms(None, events)
             }
-            _ => self.wait_ms(wait),
+            _ => self.wait_ms(wait, events),
         }
     }
 
-    fn wait_ms(&mut self, wait: Option<Duration>) -> io::Result<usize> {
+    fn wait_ms(&self, wait: Option<Duration>, events: &mut [Event]) -> io::Result<usize> {
         let wait = wait::wait_ms(wait);
-        epoll::wait_ms(self.descriptor.as_fd(), &mut self.events, wait)
-    }
-
-    /// More room after a wait that filled what there was.
-    fn grow(&mut self, n: usize) {
-        if n == self.events.len() && n < MAX_EVENTS {
-            self.events.resize(2 * n, Event { events: 0, u64: 0 });
-        }
+        epoll::wait_ms(self.descriptor.as_fd(), events, wait)
     }
 
     /// One change, now.
@@ -249,7 +238,8 @@ impl Backend for Epoll {
         self.apply_one(change)
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
         let mut wait = wait;
         self.is_reinit = false;
         if self
@@ -257,25 +247,32 @@ impl Backend for Epoll {
             .as_ref()
             .is_some_and(|changes| !changes.is_empty())
         {
-            self.apply(reports);
-            if !reports.is_empty() {
+            self.apply(&mut batch.reports);
+            if !batch.reports.is_empty() {
                 wait = Some(Duration::ZERO);
             }
         }
-        let n = match self.wait_raw(wait) {
+        let events = &mut batch.kernel;
+        if events.is_empty() {
+            events.resize(FIRST_EVENTS, NO_EVENT);
+        }
+        let n = match self.wait_raw(wait, events) {
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         };
-        if let Precision::Timer(_) = self.precision {
-            let others = self.events[..n].iter().filter(|event| event.u64 != TIMER);
-            reports.extend(others.map(report));
-            self.grow(n);
-            return Ok(());
+        batch.count = n;
+        if n == events.len() && n < MAX_EVENTS {
+            events.resize(2 * n, NO_EVENT);
         }
-        // The length is exact, so `extend` reserves once and the loop only stores.
-        reports.extend(self.events[..n].iter().map(report));
-        self.grow(n);
+        if let Precision::Timer(_) = self.precision {
+            // Its own readiness is nobody's business (EP-11).
+            let timer = events[..n].iter().position(|event| event.u64 == TIMER);
+            if let Some(place) = timer {
+                events.copy_within(place + 1..n, place);
+                batch.count -= 1;
+            }
+        }
         Ok(())
     }
 
@@ -300,7 +297,7 @@ impl Backend for Epoll {
 }
 
 #[inline(always)]
-fn report(event: &Event) -> Report {
+pub(super) fn report(event: &Event) -> Report {
     Report {
         token: event.u64,
         ready: ready(event.events),
@@ -390,7 +387,7 @@ mod tests {
     }
 
     /// An epoll on a system without `epoll_pwait2`.
-    fn old(timer: bool) -> Epoll {
+    fn old(timer: bool) -> Box<Epoll> {
         let mut epoll = Epoll::new(Options {
             timer,
             ..Options::default()
@@ -398,7 +395,7 @@ mod tests {
         .unwrap();
         epoll.give_up_call();
         assert_eq!(matches!(epoll.precision, Precision::Timer(_)), timer);
-        epoll
+        Box::new(epoll)
     }
 
     /// EP-10, EP-11, EP-12: without the newer call, waits go on with a timer or in milliseconds, are not early, and report nothing
@@ -406,12 +403,12 @@ mod tests {
     #[test]
     fn waits_without_the_newer_call() {
         for timer in [true, false] {
-            let mut epoll = old(timer);
+            let epoll: &mut dyn Backend = &mut *old(timer);
             let mut reports = Vec::new();
             for _ in 0..3 {
                 let start = std::time::Instant::now();
                 let wait = Duration::from_micros(1500);
-                epoll.wait(Some(wait), &mut reports).unwrap();
+                epoll.wait_into(Some(wait), &mut reports).unwrap();
                 assert!(start.elapsed() >= wait);
                 assert!(reports.is_empty());
             }
@@ -419,7 +416,7 @@ mod tests {
             let fd = bell.as_fd().as_raw_fd();
             epoll.change(fd, 7, Interest::NONE, Interest::READ).unwrap();
             bell.ring();
-            epoll.wait(None, &mut reports).unwrap();
+            epoll.wait_into(None, &mut reports).unwrap();
             assert_eq!(reports.len(), 1);
             assert_eq!(reports[0].token, 7);
         }
@@ -428,22 +425,22 @@ mod tests {
     /// EP-11: a zero wait polls although the timer is set, and one that is over does not end the next wait early.
     #[test]
     fn timer_of_an_earlier_wait_ends_no_other_one_early() {
-        let mut epoll = old(true);
+        let epoll: &mut dyn Backend = &mut *old(true);
         let bell = crate::sys::eventfd::EventFd::new().unwrap();
         let fd = bell.as_fd().as_raw_fd();
         epoll.change(fd, 7, Interest::NONE, Interest::READ).unwrap();
         bell.ring();
         let mut reports = Vec::new();
         epoll
-            .wait(Some(Duration::from_millis(2)), &mut reports)
+            .wait_into(Some(Duration::from_millis(2)), &mut reports)
             .unwrap();
         assert_eq!(reports.len(), 1);
         bell.drain();
         reports.clear();
-        epoll.wait(Some(Duration::ZERO), &mut reports).unwrap();
+        epoll.wait_into(Some(Duration::ZERO), &mut reports).unwrap();
         let start = std::time::Instant::now();
         epoll
-            .wait(Some(Duration::from_millis(20)), &mut reports)
+            .wait_into(Some(Duration::from_millis(20)), &mut reports)
             .unwrap();
         assert!(start.elapsed() >= Duration::from_millis(20));
         assert!(reports.is_empty());
@@ -468,12 +465,12 @@ mod tests {
                 .unwrap();
         }
         let mut sizes = Vec::new();
+        let mut batch = Batch::default();
         for _ in 0..3 {
-            let mut reports = Vec::new();
-            epoll.wait(Some(Duration::ZERO), &mut reports).unwrap();
-            sizes.push(reports.len());
+            epoll.wait(Some(Duration::ZERO), &mut batch).unwrap();
+            sizes.push(batch.kernel().count());
         }
         assert_eq!(sizes, [32, 64, 70]);
-        assert_eq!(epoll.events.len(), 128);
+        assert_eq!(batch.kernel.len(), 128);
     }
 }

@@ -40,6 +40,31 @@ pub(crate) struct Report {
     pub(crate) ready: Ready,
 }
 
+/// What a wait has found. Kept from wait to wait, for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// In epoll's own form, which is read where it lies: a copy would cost more than the mapping.
+    kernel: Vec<epoll::Event>,
+    /// How many of those are of this wait. What lies behind them means nothing.
+    count: usize,
+    /// Everything else.
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Batch {
+    /// What the kernel has written, mapped.
+    #[inline(always)]
+    pub(crate) fn kernel(&self) -> impl Iterator<Item = Report> + '_ {
+        self.kernel[..self.count].iter().map(epoll::report)
+    }
+
+    /// Forgets what the last wait found.
+    fn clear(&mut self) {
+        self.count = 0;
+        self.reports.clear();
+    }
+}
+
 /// One way to wait for descriptors.
 ///
 /// Implementations own their kernel object and their tables, and know neither events nor time beyond one wait. They are
@@ -72,11 +97,11 @@ pub(crate) trait Backend: Send {
     /// - `EBADF` for a descriptor that is not open, and whatever else the system says.
     fn change(&mut self, fd: RawFd, token: u64, old: Interest, new: Interest) -> io::Result<()>;
 
-    /// Waits (None: no limit; zero: does not block) and appends what is ready.
+    /// Waits (None: no limit; zero: does not block) and says what is ready, in place of what the batch had.
     ///
     /// An interrupted wait is a wait that found nothing (BK-3), and so is one that was cut because the unit could not
     /// express it: the loop looks at its deadlines and waits again.
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()>;
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()>;
 
     /// Forgets everything. What is shared with another process after a fork is left to that, and made anew; descriptors of the
     /// backend's own keep their numbers. The caller registers everything again.
@@ -92,6 +117,22 @@ pub(crate) trait Backend: Send {
 
     /// Does EDGE in an interest work?
     fn has_edges(&self) -> bool;
+}
+
+#[cfg(test)]
+impl dyn Backend + '_ {
+    /// Waits and adds what was found to `reports`.
+    pub(crate) fn wait_into(
+        &mut self,
+        wait: Option<Duration>,
+        reports: &mut Vec<Report>,
+    ) -> io::Result<()> {
+        let mut batch = Batch::default();
+        self.wait(wait, &mut batch)?;
+        reports.extend(batch.kernel());
+        reports.append(&mut batch.reports);
+        Ok(())
+    }
 }
 
 /// How a backend is to be.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Method, Random, Report, wait};
+use super::{Backend, Batch, Method, Random, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
@@ -169,7 +169,9 @@ impl Backend for Select {
         Ok(())
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
+        let reports = &mut batch.reports;
         let count = self.count();
         let words = count / WORD_BITS;
         self.read_ready[..words].copy_from_slice(&self.read[..words]);

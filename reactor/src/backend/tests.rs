@@ -50,7 +50,9 @@ fn for_each_backend(body: impl Fn(&mut dyn Backend)) {
 /// What is ready now, by ascending token.
 fn ready_now(backend: &mut dyn Backend) -> Vec<(u64, Ready)> {
     let mut reports = Vec::new();
-    backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+    backend
+        .wait_into(Some(Duration::ZERO), &mut reports)
+        .unwrap();
     let mut ready: Vec<_> = reports
         .iter()
         .map(|report| (report.token, report.ready))
@@ -164,7 +166,7 @@ fn reset_is_an_error_for_both_directions() {
             .unwrap();
         let mut reports = Vec::new();
         // Loopback delivers the reset before `drop` returns.
-        backend.wait(None, &mut reports).unwrap();
+        backend.wait_into(None, &mut reports).unwrap();
         let both = Ready::READ | Ready::WRITE;
         let expected = if backend.method() == Method::Select {
             both
@@ -202,7 +204,7 @@ fn waits_are_not_early() {
         ] {
             let start = Instant::now();
             let mut reports = Vec::new();
-            backend.wait(Some(wait), &mut reports).unwrap();
+            backend.wait_into(Some(wait), &mut reports).unwrap();
             assert!(
                 start.elapsed() >= wait,
                 "{:?} instead of {wait:?}",
@@ -228,7 +230,7 @@ fn readiness_ends_any_wait() {
             Some(Duration::from_secs(1 << 40)),
         ] {
             let mut reports = Vec::new();
-            backend.wait(wait, &mut reports).unwrap();
+            backend.wait_into(wait, &mut reports).unwrap();
             assert_eq!(
                 reports,
                 [Report {
@@ -250,7 +252,9 @@ fn reports_are_appended() {
             token: 1,
             ready: Ready::NONE,
         }];
-        backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+        backend
+            .wait_into(Some(Duration::ZERO), &mut reports)
+            .unwrap();
         assert_eq!(
             reports
                 .iter()
@@ -440,7 +444,9 @@ fn scans_start_at_random() {
         let firsts: std::collections::HashSet<_> = (0..5000)
             .map(|_| {
                 let mut reports = Vec::new();
-                backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+                backend
+                    .wait_into(Some(Duration::ZERO), &mut reports)
+                    .unwrap();
                 assert_eq!(reports.len(), 4);
                 reports[0].token
             })

@@ -307,7 +307,8 @@ impl Base {
     /// The event of a record.
     #[inline]
     pub(super) fn event(&self, index: u32) -> Option<Event> {
-        let events = self.local.events.borrow();
+        // Not shared: a plain flag is cheaper to take than a count, and nobody has it meanwhile.
+        let events = self.local.events.borrow_mut();
         events.get(index as usize).and_then(Clone::clone)
     }
 

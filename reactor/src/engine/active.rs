@@ -4,7 +4,7 @@
 //! constant time when it is deleted before it ran (DEL-2): its place becomes a gap. A bit per priority finds the most urgent
 //! level without looking at 255 queues.
 
-use super::record::{ACTIVE, LATER, NIL, Records};
+use super::record::{ACTIVE, LATER, NIL, Record, Records};
 
 #[derive(Clone, Debug, Default)]
 struct Queue {
@@ -16,14 +16,29 @@ struct Queue {
     base: u32,
 }
 
-/// Read places are cut off when there are this many, and as many as unread ones.
-const CUT: usize = 1024;
+/// Room in a queue that has none.
+const FIRST_ROOM: usize = 64;
 
 impl Queue {
     #[inline]
-    fn push(&mut self, index: u32, records: &mut Records) {
-        records[index].place = self.base.wrapping_add(self.places.len() as u32);
+    fn push(&mut self, index: u32, record: &mut Record) {
+        if self.places.len() == self.places.capacity() {
+            self.make_room();
+        }
+        record.place = self.base.wrapping_add(self.places.len() as u32);
         self.places.push(index);
+    }
+
+    /// Cuts read places off, or grows. A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
+    #[cold]
+    fn make_room(&mut self) {
+        if self.head * 2 > self.places.len() {
+            self.places.drain(..self.head);
+            self.base = self.base.wrapping_add(self.head as u32);
+            self.head = 0;
+        } else {
+            self.places.reserve(FIRST_ROOM);
+        }
     }
 
     #[inline]
@@ -43,17 +58,6 @@ impl Queue {
         self.places.clear();
         self.head = 0;
         None
-    }
-
-    #[inline]
-    fn advance(&mut self) {
-        self.head += 1;
-        if self.head >= CUT && self.head * 2 >= self.places.len() {
-            // A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
-            self.places.drain(..self.head);
-            self.base = self.base.wrapping_add(self.head as u32);
-            self.head = 0;
-        }
     }
 }
 
@@ -139,12 +143,27 @@ impl Active {
 
     #[inline]
     pub(crate) fn push(&mut self, index: u32, records: &mut Records) {
-        let record = &mut records[index];
+        self.push_record(index, &mut records[index]);
+    }
+
+    /// The same where the record is at hand.
+    #[inline]
+    pub(crate) fn push_record(&mut self, index: u32, record: &mut Record) {
         record.state |= ACTIVE;
+        self.active += 1;
+        if record.priority == 0 {
+            self.occupied[0] |= 1;
+            self.first.push(index, record);
+        } else {
+            self.push_other(index, record);
+        }
+    }
+
+    #[inline(never)]
+    fn push_other(&mut self, index: u32, record: &mut Record) {
         let level = record.priority;
         self.occupied[usize::from(level / 64)] |= 1 << (level % 64);
-        self.level(level).push(index, records);
-        self.active += 1;
+        self.level(level).push(index, record);
     }
 
     /// Takes an active event out of its queue.
@@ -160,16 +179,28 @@ impl Active {
     /// Takes the first event of a level.
     #[inline]
     pub(crate) fn pop(&mut self, level: u8) -> Option<u32> {
+        let queue = match level {
+            0 => &mut self.first,
+            _ => return self.pop_other(level),
+        };
+        let index = queue.front()?;
+        queue.head += 1;
+        self.active -= 1;
+        Some(index)
+    }
+
+    #[inline(never)]
+    fn pop_other(&mut self, level: u8) -> Option<u32> {
         let queue = self.level(level);
         let index = queue.front()?;
-        queue.advance();
+        queue.head += 1;
         self.active -= 1;
         Some(index)
     }
 
     pub(crate) fn push_later(&mut self, index: u32, records: &mut Records) {
         records[index].state |= LATER;
-        self.later.push(index, records);
+        self.later.push(index, &mut records[index]);
         self.waiting += 1;
     }
 
@@ -183,7 +214,7 @@ impl Active {
     /// Makes all events for later active, in order (LOOP-1, step 5).
     pub(crate) fn promote(&mut self, records: &mut Records) {
         while let Some(index) = self.later.front() {
-            self.later.advance();
+            self.later.head += 1;
             self.waiting -= 1;
             records[index].state &= !LATER;
             self.push(index, records);
@@ -249,7 +280,7 @@ mod tests {
             records[index].state &= !ACTIVE;
             active.push(index, &mut records);
         }
-        assert!(active.first.places.capacity() < 4 * CUT);
+        assert!(active.first.places.capacity() <= 4 * FIRST_ROOM);
         active.remove(1, &mut records);
         assert_eq!(drain(&mut active, &mut records).len(), 2);
     }

@@ -398,36 +398,48 @@ impl Engine {
     }
 
     /// Delivers a backend's report to the events of a descriptor (FLG-3, FD-3, FD-4).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn report_fd(&mut self, token: u64, ready: Ready) {
         let fd = token as u32 as RawFd;
+        let Some(entry) = self.fds.get(fd) else {
+            return;
+        };
+        // Raised whenever the last event of the descriptor goes: a token that is not stale finds events.
+        if (u64::from(entry.generation) ^ token >> 32) & super::GENERATION != 0 {
+            return;
+        }
+        let first = entry.head;
+        // By far the most frequent: one event that wants to read, level-triggered, not active yet.
+        if ready == Ready::READ {
+            if let Some(record) = self.records.get_mut(first) {
+                if record.sibling == NIL
+                    && !record.is(FINALIZING | ACTIVE | LATER)
+                    && record.interest & (Flags::READ | Flags::ET) == Flags::READ
+                {
+                    record.what = Flags::READ;
+                    self.active.push_record(first, record);
+                    return;
+                }
+            }
+        }
+        self.report_fd_other(fd, ready);
+    }
+
+    #[inline(never)]
+    fn report_fd_other(&mut self, fd: RawFd, ready: Ready) {
         let Some(entry) = self.fds.get_mut(fd) else {
             return;
         };
-        let is_stale = (u64::from(entry.generation) ^ token >> 32) & super::GENERATION != 0;
-        if entry.owner != Owner::Events || is_stale {
+        if entry.owner != Owner::Events {
             return;
         }
         if ready.intersects(Ready::HANGUP | Ready::INVALID) {
             return self.report_fd_end(fd, ready);
         }
         let first = entry.head;
-        let record = &mut self.records[first];
-        let mine = Flags::from_ready(ready) & record.interest;
-        // By far the most frequent: one event, level-triggered, that is not active yet.
-        if record.sibling == NIL
-            && !record.is(FINALIZING | ACTIVE | LATER)
-            && !record.interest.intersects(Flags::ET)
-            && !mine.is_empty()
-        {
-            record.what = mine;
-            self.active.push(first, &mut self.records);
-        } else {
-            self.report_fd_each(first, ready);
-        }
+        self.report_fd_each(first, ready);
     }
 
-    #[inline(never)]
     fn report_fd_each(&mut self, first: u32, ready: Ready) {
         let mut at = first;
         while at != NIL {

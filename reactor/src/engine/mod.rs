@@ -42,7 +42,7 @@ use self::lane::Lane;
 use self::pass::Pass;
 use self::record::Records;
 use self::signals::Signals;
-use crate::backend::{self, Backend, Method, Report};
+use crate::backend::{self, Backend, Batch, Method};
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::flags::Interest;
@@ -133,8 +133,8 @@ pub(crate) struct Engine {
     pub(crate) mail: bool,
     /// Deferred entries that became active directly in this iteration (ACT-20).
     pub(crate) deferred: u32,
-    /// The batch of the current wait; kept for its capacity.
-    reports: Vec<Report>,
+    /// What the last wait found; elsewhere while it is being taken in.
+    batch: Option<Box<Batch>>,
     /// Wakers that are due. The driver takes them once the engine is not borrowed.
     pub(crate) woken: Vec<Waker>,
     /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
@@ -193,7 +193,7 @@ impl Engine {
             reading: false,
             prepared: false,
             deferred: 0,
-            reports: Vec::new(),
+            batch: None,
             woken: Vec::new(),
             discarded: Vec::new(),
         })

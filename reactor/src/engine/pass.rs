@@ -15,9 +15,9 @@ use crate::event::Flags;
 pub(crate) struct Entry(u64);
 
 /// The record is gone: the event is idle while its callback runs.
-const RELEASED: u64 = 1 << 40;
+const RELEASED: u64 = 1 << 8;
 /// The callback does not run once: [`Pass::count`] says how often.
-const REPEATED: u64 = 1 << 41;
+const REPEATED: u64 = 1 << 9;
 
 impl Entry {
     /// The pass is over.
@@ -26,7 +26,7 @@ impl Entry {
     /// `more`: [`RELEASED`], [`REPEATED`].
     #[inline]
     fn new(index: u32, what: Flags, more: u64) -> Entry {
-        Entry(u64::from(index) | u64::from(what.bits()) << 32 | more)
+        Entry(u64::from(index) << 32 | u64::from(what.bits()) | more)
     }
 
     #[inline]
@@ -36,18 +36,18 @@ impl Entry {
 
     #[inline]
     pub(crate) fn index(self) -> u32 {
-        self.0 as u32
+        (self.0 >> 32) as u32
     }
 
     #[inline]
     pub(crate) fn what(self) -> Flags {
-        Flags::from_bits((self.0 >> 32) as u8)
+        Flags::from_bits(self.0 as u8)
     }
 
     /// Is there nothing more to it than to call the callback once?
     #[inline]
     pub(crate) fn is_plain(self) -> bool {
-        self.0 & (RELEASED | REPEATED | u64::from(Flags::FINALIZE.bits()) << 32) == 0
+        self.0 & (RELEASED | REPEATED | u64::from(Flags::FINALIZE.bits())) == 0
     }
 
     #[inline]
@@ -66,7 +66,7 @@ impl Entry {
 pub(crate) struct Pass {
     running: bool,
     level: u8,
-    /// Callbacks handed out so far.
+    /// Callbacks handed out so far, if the level is limited.
     handed: u32,
     /// The pass ends before the next callback: break, continue, or something more urgent became active.
     pub(crate) halted: bool,
@@ -136,7 +136,6 @@ impl Engine {
         let Some(index) = self.active.pop(self.pass.level) else {
             return self.end_pass();
         };
-        self.pass.handed += 1;
         self.take(index)
     }
 
@@ -160,7 +159,9 @@ impl Engine {
 
     #[cold]
     fn is_over(&mut self) -> bool {
-        self.pass.halted || (self.pass.limited && self.limit_reached())
+        let is_over = self.pass.halted || (self.pass.limited && self.limit_reached());
+        self.pass.handed += u32::from(!is_over);
+        is_over
     }
 
     /// Has a limit ended the pass? Every pass runs at least one callback (LOOP-23).
@@ -192,7 +193,8 @@ impl Engine {
     fn take(&mut self, index: u32) -> Entry {
         let record = &mut self.records[index];
         record.state &= !ACTIVE;
-        let what = std::mem::replace(&mut record.what, Flags::NONE);
+        // It stays where it is: the next activation writes over it.
+        let what = record.what;
         // The common case, a persistent event of a descriptor without an interval, stays as it is.
         let stays = record.interest & (Flags::PERSIST | Flags::SIGNAL) == Flags::PERSIST
             && record.interval == 0

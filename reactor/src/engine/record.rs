@@ -136,6 +136,11 @@ impl Records {
         self.free.push(index);
     }
 
+    #[inline]
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Record> {
+        self.records.get_mut(index as usize)
+    }
+
     /// The record's index if the token is not stale.
     #[inline]
     pub(crate) fn find(&self, token: Token) -> Option<u32> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::events::ALARM;
 use super::record::{ACTIVE, INSERTED, LATER};
 use super::{Engine, Kind, SIGNALS, is_kind};
+use crate::backend::Report;
 use crate::current;
 use crate::event::Flags;
 use crate::shared::Message;
@@ -55,24 +56,17 @@ impl Engine {
             Sleep::For(wait) if asleep => Some(Duration::from_nanos(wait)),
             _ => Some(Duration::ZERO),
         };
-        let mut reports = mem::take(&mut self.reports);
-        let result = self.backend.wait(wait, &mut reports);
+        let mut batch = self.batch.take().unwrap_or_default();
+        let result = self.backend.wait(wait, &mut batch);
         let notified = self.shared.doze.end();
         self.turn = current::next_turn();
-        for report in &reports {
-            if is_kind(report.token, Kind::Lane) {
-                self.report_lane(report.token, report.ready);
-            } else if is_kind(report.token, Kind::Fd) {
-                self.report_fd(report.token, report.ready);
-            } else if report.token == SIGNALS {
-                self.signalled = true;
-            } else if !self.edges {
-                // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).
-                self.shared.bell.drain();
-            }
+        for report in batch.kernel() {
+            self.deliver(report);
         }
-        reports.clear();
-        self.reports = reports;
+        if !batch.reports.is_empty() {
+            self.deliver_mapped(&batch.reports);
+        }
+        self.batch = Some(batch);
         if notified {
             self.read_mail();
         }
@@ -81,6 +75,27 @@ impl Engine {
             self.cached = Some(self.clock.now());
         }
         result
+    }
+
+    #[inline(always)]
+    fn deliver(&mut self, report: Report) {
+        if is_kind(report.token, Kind::Lane) {
+            self.report_lane(report.token, report.ready);
+        } else if is_kind(report.token, Kind::Fd) {
+            self.report_fd(report.token, report.ready);
+        } else if report.token == SIGNALS {
+            self.signalled = true;
+        } else if !self.edges {
+            // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).
+            self.shared.bell.drain();
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_mapped(&mut self, reports: &[Report]) {
+        for report in reports {
+            self.deliver(*report);
+        }
     }
 
     /// Handles what other threads have posted to the engine. Closures stay in the mailbox: they are the driver's.

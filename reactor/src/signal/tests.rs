@@ -74,7 +74,7 @@ fn occurrence_ends_the_wait_of_another_thread() {
                 )
                 .unwrap();
             let mut reports = Vec::new();
-            backend.wait(None, &mut reports).unwrap();
+            backend.wait_into(None, &mut reports).unwrap();
             assert_eq!(
                 reports,
                 [Report {
@@ -109,7 +109,7 @@ fn interrupted_wait_is_no_error() {
                     }
                 });
                 let mut reports = Vec::new();
-                backend.wait(wait, &mut reports).unwrap();
+                backend.wait_into(wait, &mut reports).unwrap();
                 is_over.store(true, SeqCst);
                 assert_eq!(reports, []);
             });
