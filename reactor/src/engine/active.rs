@@ -20,7 +20,7 @@ struct Queue {
 const FIRST_ROOM: usize = 64;
 
 impl Queue {
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, index: u32, record: &mut Record) {
         if self.places.len() == self.places.capacity() {
             self.make_room();
@@ -31,6 +31,7 @@ impl Queue {
 
     /// Cuts read places off, or grows. A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
     #[cold]
+    #[inline(never)]
     fn make_room(&mut self) {
         if self.head * 2 > self.places.len() {
             self.places.drain(..self.head);
@@ -147,7 +148,7 @@ impl Active {
     }
 
     /// The same where the record is at hand.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_record(&mut self, index: u32, record: &mut Record) {
         record.state |= ACTIVE;
         self.active += 1;

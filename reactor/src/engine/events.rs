@@ -400,8 +400,7 @@ impl Engine {
     /// Delivers a backend's report to the events of a descriptor (FLG-3, FD-3, FD-4).
     #[inline(always)]
     pub(crate) fn report_fd(&mut self, token: u64, ready: Ready) {
-        let fd = token as u32 as RawFd;
-        let Some(entry) = self.fds.get(fd) else {
+        let Some(entry) = self.fds.named(token) else {
             return;
         };
         // Raised whenever the last event of the descriptor goes: a token that is not stale finds events.
@@ -412,17 +411,14 @@ impl Engine {
         // By far the most frequent: one event that wants to read, level-triggered, not active yet.
         if ready == Ready::READ {
             if let Some(record) = self.records.get_mut(first) {
-                if record.sibling == NIL
-                    && !record.is(FINALIZING | ACTIVE | LATER)
-                    && record.interest & (Flags::READ | Flags::ET) == Flags::READ
-                {
+                if record.sibling == NIL && record.is_idle_reader() {
                     record.what = Flags::READ;
                     self.active.push_record(first, record);
                     return;
                 }
             }
         }
-        self.report_fd_other(fd, ready);
+        self.report_fd_other(token as u32 as RawFd, ready);
     }
 
     #[inline(never)]

@@ -89,6 +89,12 @@ impl FdTable {
         self.entries.get_mut(usize::try_from(fd).ok()?)
     }
 
+    /// The entry that a token names.
+    #[inline]
+    pub(crate) fn named(&self, token: u64) -> Option<&FdEntry> {
+        self.entries.get(token as u32 as usize)
+    }
+
     /// All numbers that the table has room for.
     pub(crate) fn numbers(&self) -> std::ops::Range<RawFd> {
         // The table is never longer than `LIMIT`'s power of two.

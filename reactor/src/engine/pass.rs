@@ -195,11 +195,7 @@ impl Engine {
         record.state &= !ACTIVE;
         // It stays where it is: the next activation writes over it.
         let what = record.what;
-        // The common case, a persistent event of a descriptor without an interval, stays as it is.
-        let stays = record.interest & (Flags::PERSIST | Flags::SIGNAL) == Flags::PERSIST
-            && record.interval == 0
-            && record.state & (INSERTED | FINALIZING) == INSERTED;
-        if stays {
+        if record.stays() {
             Entry::new(index, what, 0)
         } else {
             self.take_other(index, what)
