@@ -14,12 +14,20 @@ struct Queue {
     head: usize,
     /// The number of the first place; grows when read places are cut off.
     base: u32,
+    /// Gaps that are still to be read.
+    gaps: usize,
 }
 
 /// Room in a queue that has none.
 const FIRST_ROOM: usize = 64;
 
 impl Queue {
+    /// Events that are queued.
+    #[inline]
+    fn len(&self) -> usize {
+        self.places.len() - self.head - self.gaps
+    }
+
     #[inline(always)]
     fn push(&mut self, index: u32, record: &mut Record) {
         if self.places.len() == self.places.capacity() {
@@ -45,6 +53,7 @@ impl Queue {
     #[inline]
     fn remove(&mut self, place: u32) {
         self.places[place.wrapping_sub(self.base) as usize] = NIL;
+        self.gaps += 1;
     }
 
     /// Skips gaps; `None` and an empty array when nothing is left.
@@ -55,10 +64,18 @@ impl Queue {
                 return Some(index);
             }
             self.head += 1;
+            self.gaps -= 1;
         }
         self.places.clear();
         self.head = 0;
         None
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<u32> {
+        let index = self.front()?;
+        self.head += 1;
+        Some(index)
     }
 }
 
@@ -68,12 +85,11 @@ pub(crate) struct Active {
     /// Level 0, which is all that most bases have.
     first: Queue,
     others: Vec<Queue>,
-    /// Bit `p % 64` of word `p / 64`: level `p` may have something.
+    /// Bit `p % 64` of word `p / 64`: level `p`, which is not the first, may have something.
     occupied: [u64; 4],
+    /// How many events are in the other levels.
+    beyond: usize,
     later: Queue,
-    /// How many events are in the levels, and in `later`.
-    active: usize,
-    waiting: usize,
 }
 
 impl Active {
@@ -82,9 +98,8 @@ impl Active {
             first: Queue::default(),
             others: Vec::new(),
             occupied: [0; 4],
+            beyond: 0,
             later: Queue::default(),
-            active: 0,
-            waiting: 0,
         }
     }
 
@@ -104,30 +119,33 @@ impl Active {
 
     /// Changes the number of levels. Nothing may be active.
     pub(crate) fn set_levels(&mut self, levels: usize) {
-        debug_assert_eq!(self.active + self.waiting, 0);
+        debug_assert_eq!(self.len() + self.later_len(), 0);
         self.others.resize(levels - 1, Queue::default());
         self.occupied = [0; 4];
         for level in std::iter::once(&mut self.first).chain(&mut self.others) {
             level.places.clear();
-            level.head = 0;
+            (level.head, level.gaps) = (0, 0);
         }
     }
 
     /// Active entries, without those for later.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.active
+        self.first.len() + self.beyond
     }
 
     /// Entries for the next iteration.
     #[inline]
     pub(crate) fn later_len(&self) -> usize {
-        self.waiting
+        self.later.len()
     }
 
     /// The most urgent level that is not empty.
     pub(crate) fn most_urgent(&mut self) -> Option<u8> {
-        if self.active == 0 {
+        if self.first.front().is_some() {
+            return Some(0);
+        }
+        if self.beyond == 0 {
             return None;
         }
         for word in 0..self.occupied.len() {
@@ -151,9 +169,7 @@ impl Active {
     #[inline(always)]
     pub(crate) fn push_record(&mut self, index: u32, record: &mut Record) {
         record.state |= ACTIVE;
-        self.active += 1;
         if record.priority == 0 {
-            self.occupied[0] |= 1;
             self.first.push(index, record);
         } else {
             self.push_other(index, record);
@@ -164,6 +180,7 @@ impl Active {
     fn push_other(&mut self, index: u32, record: &mut Record) {
         let level = record.priority;
         self.occupied[usize::from(level / 64)] |= 1 << (level % 64);
+        self.beyond += 1;
         self.level(level).push(index, record);
     }
 
@@ -174,49 +191,36 @@ impl Active {
         record.state &= !ACTIVE;
         let (level, place) = (record.priority, record.place);
         self.level(level).remove(place);
-        self.active -= 1;
+        self.beyond -= usize::from(level != 0);
+    }
+
+    /// Takes the first event of level 0.
+    #[inline]
+    pub(crate) fn pop_first(&mut self) -> Option<u32> {
+        self.first.pop()
     }
 
     /// Takes the first event of a level.
-    #[inline]
     pub(crate) fn pop(&mut self, level: u8) -> Option<u32> {
-        let queue = match level {
-            0 => &mut self.first,
-            _ => return self.pop_other(level),
-        };
-        let index = queue.front()?;
-        queue.head += 1;
-        self.active -= 1;
-        Some(index)
-    }
-
-    #[inline(never)]
-    fn pop_other(&mut self, level: u8) -> Option<u32> {
-        let queue = self.level(level);
-        let index = queue.front()?;
-        queue.head += 1;
-        self.active -= 1;
+        let index = self.level(level).pop()?;
+        self.beyond -= usize::from(level != 0);
         Some(index)
     }
 
     pub(crate) fn push_later(&mut self, index: u32, records: &mut Records) {
         records[index].state |= LATER;
         self.later.push(index, &mut records[index]);
-        self.waiting += 1;
     }
 
     pub(crate) fn remove_later(&mut self, index: u32, records: &mut Records) {
         debug_assert!(records[index].is(LATER));
         records[index].state &= !LATER;
         self.later.remove(records[index].place);
-        self.waiting -= 1;
     }
 
     /// Makes all events for later active, in order (LOOP-1, step 5).
     pub(crate) fn promote(&mut self, records: &mut Records) {
-        while let Some(index) = self.later.front() {
-            self.later.head += 1;
-            self.waiting -= 1;
+        while let Some(index) = self.later.pop() {
             records[index].state &= !LATER;
             self.push(index, records);
         }

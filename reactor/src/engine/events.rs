@@ -11,7 +11,7 @@ use super::deadlines::QueueId;
 use super::fds::Owner;
 use super::record::{ACTIVE, FINALIZING, INSERTED, LATER, NIL, Spec, Token};
 use super::signals::Signals;
-use super::{Engine, Kind, pack};
+use super::Engine;
 use crate::clock::{NEVER, nanos};
 use crate::event::Flags;
 use crate::flags::{Interest, Ready};
@@ -209,15 +209,20 @@ impl Engine {
             Owner::Events | Owner::Nobody => {}
         }
         let mut next = *entry;
-        next.readers += u32::from(interest.intersects(Flags::READ));
-        next.writers += u32::from(interest.intersects(Flags::WRITE));
-        next.closers += u32::from(interest.intersects(Flags::CLOSED));
+        next.count(interest).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!("descriptor {fd} has 65,535 events of a kind already: delete some, or share them"),
+            )
+        })?;
         next.edge = edge;
+        if next.token == 0 {
+            next.renew_token(fd);
+        }
         let wanted = next.wanted();
         if wanted != next.registered {
-            let token = pack(Kind::Fd, u64::from(next.generation), fd as u32);
             self.backend
-                .change(fd, token, next.registered, wanted)
+                .change(fd, next.token, next.registered, wanted)
                 .map_err(|error| refused(error, fd))?;
             next.registered = wanted;
         }
@@ -248,16 +253,13 @@ impl Engine {
                 self.records[at].sibling = sibling;
             }
         }
-        entry.readers -= u32::from(interest.intersects(Flags::READ));
-        entry.writers -= u32::from(interest.intersects(Flags::WRITE));
-        entry.closers -= u32::from(interest.intersects(Flags::CLOSED));
+        entry.uncount(interest);
         let wanted = entry.wanted();
         let mut result = Ok(());
         if wanted != entry.registered {
-            let token = pack(Kind::Fd, u64::from(entry.generation), fd as u32);
             result = self
                 .backend
-                .change(fd, token, entry.registered, wanted)
+                .change(fd, entry.token, entry.registered, wanted)
                 .map_err(|error| refused(error, fd));
             entry.registered = if result.is_ok() {
                 wanted
@@ -267,7 +269,7 @@ impl Engine {
         }
         if entry.head == NIL {
             entry.owner = Owner::Nobody;
-            entry.generation = entry.generation.wrapping_add(1);
+            entry.renew_token(fd);
         }
         result
     }
@@ -403,8 +405,7 @@ impl Engine {
         let Some(entry) = self.fds.named(token) else {
             return;
         };
-        // Raised whenever the last event of the descriptor goes: a token that is not stale finds events.
-        if (u64::from(entry.generation) ^ token >> 32) & super::GENERATION != 0 {
+        if entry.token != token {
             return;
         }
         let first = entry.head;

@@ -74,7 +74,7 @@ pub(crate) struct Pass {
     until: Option<u64>,
     /// Is this level limited (LOOP-22)?
     limited: bool,
-    /// Halted or limited: something is to be asked before the next callback.
+    /// Halted, limited, or not of level 0: something is to be asked before the next callback.
     attention: bool,
     /// How often the callback of the last entry runs, if that was [`REPEATED`].
     pub(crate) count: u32,
@@ -121,7 +121,7 @@ impl Engine {
             halted,
             until,
             limited,
-            attention: halted || limited,
+            attention: halted || limited || level != 0,
             count: 0,
         };
         true
@@ -130,13 +130,23 @@ impl Engine {
     /// The next entry of the pass, or [`Entry::NONE`] when the pass is over.
     #[inline(always)]
     pub(crate) fn next_entry(&mut self) -> Entry {
-        if self.pass.attention && self.is_over() {
-            return self.end_pass();
-        }
-        let Some(index) = self.active.pop(self.pass.level) else {
-            return self.end_pass();
+        let next = if self.pass.attention {
+            self.next_index()
+        } else {
+            self.active.pop_first()
         };
-        self.take(index)
+        match next {
+            Some(index) => self.take(index),
+            None => self.end_pass(),
+        }
+    }
+
+    #[inline(never)]
+    fn next_index(&mut self) -> Option<u32> {
+        if self.is_over() {
+            return None;
+        }
+        self.active.pop(self.pass.level)
     }
 
     /// Ends the loop after the callback that is running.
@@ -157,7 +167,6 @@ impl Engine {
         Entry::NONE
     }
 
-    #[cold]
     fn is_over(&mut self) -> bool {
         let is_over = self.pass.halted || (self.pass.limited && self.limit_reached());
         self.pass.handed += u32::from(!is_over);

@@ -43,9 +43,8 @@ impl Engine {
         match entry.owner {
             Owner::Nobody => Ok(()),
             Owner::Events => {
-                let token = pack(Kind::Fd, u64::from(entry.generation), fd as u32);
                 let wanted = entry.wanted();
-                let result = self.backend.change(fd, token, Interest::NONE, wanted);
+                let result = self.backend.change(fd, entry.token, Interest::NONE, wanted);
                 entry.registered = match result {
                     Ok(()) => wanted,
                     Err(_) => Interest::NONE,

@@ -10,6 +10,7 @@ use super::{Engine, Kind, SIGNALS, is_kind};
 use crate::backend::Report;
 use crate::current;
 use crate::event::Flags;
+use crate::flags::Ready;
 use crate::shared::Message;
 use crate::sys::fork;
 
@@ -61,7 +62,12 @@ impl Engine {
         let notified = self.shared.doze.end();
         self.turn = current::next_turn();
         for report in batch.kernel() {
-            self.deliver(report);
+            // The constant makes one path of the many below.
+            if report.ready == Ready::READ {
+                self.deliver(report.token, Ready::READ);
+            } else {
+                self.deliver_other(report);
+            }
         }
         if !batch.reports.is_empty() {
             self.deliver_mapped(&batch.reports);
@@ -77,13 +83,18 @@ impl Engine {
         result
     }
 
+    #[inline(never)]
+    fn deliver_other(&mut self, report: Report) {
+        self.deliver(report.token, report.ready);
+    }
+
     #[inline(always)]
-    fn deliver(&mut self, report: Report) {
-        if is_kind(report.token, Kind::Lane) {
-            self.report_lane(report.token, report.ready);
-        } else if is_kind(report.token, Kind::Fd) {
-            self.report_fd(report.token, report.ready);
-        } else if report.token == SIGNALS {
+    fn deliver(&mut self, token: u64, ready: Ready) {
+        if is_kind(token, Kind::Lane) {
+            self.report_lane(token, ready);
+        } else if token > SIGNALS {
+            self.report_fd(token, ready);
+        } else if token == SIGNALS {
             self.signalled = true;
         } else if !self.edges {
             // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).
@@ -94,7 +105,7 @@ impl Engine {
     #[inline(never)]
     fn deliver_mapped(&mut self, reports: &[Report]) {
         for report in reports {
-            self.deliver(*report);
+            self.deliver(report.token, report.ready);
         }
     }
 
