@@ -57,7 +57,6 @@ impl Queue {
     }
 
     /// Skips gaps; `None` and an empty array when nothing is left.
-    #[inline]
     fn front(&mut self) -> Option<u32> {
         while let Some(&index) = self.places.get(self.head) {
             if index != NIL {
@@ -73,6 +72,19 @@ impl Queue {
 
     #[inline]
     fn pop(&mut self) -> Option<u32> {
+        match self.places.get(self.head) {
+            Some(&index) if index != NIL => {
+                self.head += 1;
+                Some(index)
+            }
+            _ => self.pop_behind_gap(),
+        }
+    }
+
+    /// At a gap, or at the end.
+    #[cold]
+    #[inline(never)]
+    fn pop_behind_gap(&mut self) -> Option<u32> {
         let index = self.front()?;
         self.head += 1;
         Some(index)

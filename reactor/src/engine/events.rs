@@ -7,11 +7,11 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::Engine;
 use super::deadlines::QueueId;
 use super::fds::Owner;
 use super::record::{ACTIVE, FINALIZING, INSERTED, LATER, NIL, Spec, Token};
 use super::signals::Signals;
-use super::Engine;
 use crate::clock::{NEVER, nanos};
 use crate::event::Flags;
 use crate::flags::{Interest, Ready};
