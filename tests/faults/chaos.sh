@@ -37,7 +37,7 @@ total=0
 run() { # NAME PROGRAM FILTER...
     local name=$1 program=$2 faults
     shift 2
-    if ! timeout -k 5 120 env LD_PRELOAD="$work/chaos.so" "$program" "$@" > "$work/log" 2>&1 < /dev/null; then
+    if ! timeout -k 5 300 env LD_PRELOAD="$work/chaos.so" "$program" "$@" > "$work/log" 2>&1 < /dev/null; then
         cat "$work/log" >&2
         printf '\nfailed or hung: %s, CHAOS_SEED=%s on %s; again with BACKENDS=%s %s %s\n' \
             "$name" "$CHAOS_SEED" "$LEVENT_BACKEND" "$LEVENT_BACKEND" "$0" "$CHAOS_SEED" >&2

@@ -100,6 +100,6 @@ done
 
 # Few descriptors, for real: some connections wait in the backlog until others end.
 for server in echo reactor_echo; do
-    printf '%-10s %-44s ' "$server" "at most 9 descriptors"
-    python3 tests/faults/drive.py --limit 9 "$examples/$server"
+    answer=$(python3 tests/faults/drive.py --limit 9 "$examples/$server") || exit 1
+    printf '%-12s %-53s: %s\n' "$server" "at most 9 descriptors" "$answer"
 done

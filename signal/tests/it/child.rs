@@ -22,7 +22,16 @@ pub(crate) fn in_child(test: &str, body: impl FnOnce()) {
 }
 
 /// The same for a body that should be ended by `signal`.
+///
+/// A process inherits the signals that are ignored, and a shell's background jobs begin with SIGINT ignored. Our streams put that
+/// back, as they should, and nothing would end the child; so it begins with the default.
 pub(crate) fn in_child_killed_by(signal: i32, test: &str, body: impl FnOnce()) {
+    let body = || {
+        // SAFETY: takes two numbers, and no handler of ours is installed yet.
+        let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
+        assert_ne!(before, libc::SIG_ERR);
+        body();
+    };
     if let Some((status, output)) = run(test, body) {
         assert_eq!(
             status.signal(),
@@ -35,9 +44,6 @@ pub(crate) fn in_child_killed_by(signal: i32, test: &str, body: impl FnOnce()) {
 /// In the parent: what became of the child. In the child: runs the body.
 fn run(test: &str, body: impl FnOnce()) -> Option<(ExitStatus, String)> {
     if env::var(MARK).is_ok_and(|marked| marked == test) {
-        // A shell starts what runs in its background with SIGINT ignored, and that is inherited.
-        // SAFETY: the default disposition runs no code of ours.
-        unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
         body();
         return None;
     }
