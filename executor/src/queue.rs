@@ -377,6 +377,13 @@ impl Drop for Running<'_> {
 /// Calls a waker or an unparker, which are foreign code: its panic ends here, since whoever wakes us did nothing wrong and
 /// the next bell must ring too. The panic hook has reported it.
 fn swallow(call: impl FnOnce()) {
-    // The payload's own drop may panic as well: it is leaked.
-    std::mem::forget(catch_unwind(AssertUnwindSafe(call)));
+    let mut result = catch_unwind(AssertUnwindSafe(call));
+    // Dropping the payload is foreign code too, and what that throws has a payload again. Somebody who goes on like that is given up on.
+    for _ in 0..3 {
+        match result {
+            Ok(()) => return,
+            Err(payload) => result = catch_unwind(AssertUnwindSafe(|| drop(payload))),
+        }
+    }
+    std::mem::forget(result);
 }

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Waker;
@@ -304,16 +305,26 @@ pub(crate) fn drop_all(wakers: Vec<Waker>) {
     drop(use_up(wakers, drop));
 }
 
+/// Runs foreign code whose panic ends here; the panic hook has reported it.
+fn contain(call: impl FnOnce()) {
+    let mut result = catch_unwind(AssertUnwindSafe(call));
+    // Dropping the payload is foreign code too, and what that throws has a payload again. Somebody who goes on like that is given up on.
+    for _ in 0..3 {
+        match result {
+            Ok(()) => return,
+            Err(payload) => result = catch_unwind(AssertUnwindSafe(|| drop(payload))),
+        }
+    }
+    std::mem::forget(result);
+}
+
 fn use_up(mut wakers: Vec<Waker>, f: fn(Waker)) -> Vec<Waker> {
     if wakers.is_empty() {
         return wakers;
     }
     let mut due = wakers.drain(..);
     while due.len() > 0 {
-        let result =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| due.by_ref().for_each(f)));
-        // The payload's own drop may panic as well: it is leaked.
-        std::mem::forget(result);
+        contain(|| due.by_ref().for_each(f));
     }
     drop(due);
     wakers
