@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::Write;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
@@ -151,15 +151,17 @@ fn refusal_is_reported_at_the_wait() {
     }
     let base = base_on(Method::EpollBatched);
     let trace = Trace::new();
-    let (here, _there) = pair();
-    let event = reader(&base, &here, &trace);
-    // SAFETY: closes the test's own descriptor; its owner is forgotten below.
-    unsafe { libc::close(here.as_raw_fd()) };
+    let number = UnixStream::pair().unwrap().0.into_raw_fd();
+    let flags = Flags::READ | Flags::PERSIST;
+    // SAFETY: what becomes of an event whose descriptor is closed is what is asked here; nobody else opens one meanwhile.
+    let event =
+        unsafe { Event::from_raw_fd(&base, number, flags, trace.note_what("read")) }.unwrap();
+    // SAFETY: nobody owns the number.
+    unsafe { libc::close(number) };
     event.add().unwrap();
     look(&base);
     trace.assert(["read READ"]);
     look(&base);
     trace.assert([]);
     event.del().unwrap();
-    std::mem::forget((event, here));
 }
