@@ -8,10 +8,10 @@
 //! | `chain N A W` | N sockets in a ring, A bytes started, W passed on |
 //! | `cascade N` | N sockets with a timeout each, one byte through all of them, from nothing |
 //!
-//! The events of `t1` are the caller's: made once, then added and deleted. `t1_make_arm_drop_ns` is the same with a new event each
-//! time. With `MEASURE_QUICK` set there are fewer rounds, and no million timers.
+//! The events of `t1` are the caller's: made once, then added and deleted, in a callback; `t1_arm_cancel_outside_ns` is the same outside,
+//! where each arming reads the clock, and `t1_make_arm_drop_ns` is with a new event each time. With `MEASURE_QUICK` set there are fewer rounds, and no million timers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -71,76 +71,90 @@ fn timers(common: bool) -> io::Result<()> {
     // Inside the loop, where a base is at home: events act on it without taking its lock.
     let _entered = base.enter()?;
     let count = Rc::new(Cell::new(0));
-    let timer = || {
-        let count = count.clone();
-        Event::timer(&base, move |_, _| count.set(count.get() + 1))
+    let of = base.clone();
+    let counter = count.clone();
+    let timer = move || {
+        let count = counter.clone();
+        Event::timer(&of, move |_, _| count.set(count.get() + 1))
     };
 
     let ten = Duration::from_secs(10);
     let how = Arm::new(&base, common, ten)?;
     let event = timer();
-    let mut result = Ok(());
-    time_cpu("t1_arm_cancel_ns", rounds(), OPERATIONS, || {
-        for _ in 0..OPERATIONS {
-            let once = how.arm(&event, || ten).and_then(|()| event.del());
-            if once.is_err() {
-                result = once;
+    let arm_cancel = move |name| {
+        time_cpu(name, rounds(), OPERATIONS, || {
+            for _ in 0..OPERATIONS {
+                how.arm(&event, || ten).and_then(|()| event.del()).unwrap();
             }
-        }
-    });
-    time_cpu("t1_make_arm_drop_ns", rounds(), OPERATIONS, || {
-        for _ in 0..OPERATIONS {
-            let once = how.arm(&timer(), || ten);
-            if once.is_err() {
-                result = once;
-            }
-        }
-    });
-    result?;
+        });
+    };
+    arm_cancel("t1_arm_cancel_outside_ns");
+    in_callback(&base, move || arm_cancel("t1_arm_cancel_ns"))?;
+    let make = timer.clone();
+    in_callback(&base, move || {
+        time_cpu("t1_make_arm_drop_ns", rounds(), OPERATIONS, || {
+            (0..OPERATIONS).for_each(|_| how.arm(&make(), || ten).unwrap());
+        });
+    })?;
 
     let minute = Duration::from_secs(60);
     let how = Arm::new(&base, common, minute)?;
-    let mut samples = Vec::new();
-    for _ in 0..rounds() {
-        let waiting: Vec<Event> = (0..WAITING).map(|_| timer()).collect();
-        for event in &waiting {
-            how.arm(event, || minute)?;
-        }
-        let mut random = Random(7);
-        let start = cpu_nanos();
-        for i in 0..OPERATIONS as u64 {
-            let event = &waiting[random.number() as usize % WAITING];
-            how.arm(event, || minute + Duration::from_micros(i))?;
-        }
-        samples.push((cpu_nanos() - start) / OPERATIONS as f64);
-    }
-    print("t1_reset_100k_ns", samples);
+    let make = timer.clone();
+    in_callback(&base, move || {
+        let samples = (0..rounds()).map(|_| {
+            let waiting: Vec<Event> = (0..WAITING).map(|_| make()).collect();
+            for event in &waiting {
+                how.arm(event, || minute).unwrap();
+            }
+            let mut random = Random(7);
+            let start = cpu_nanos();
+            for i in 0..OPERATIONS as u64 {
+                let event = &waiting[random.number() as usize % WAITING];
+                how.arm(event, || minute + Duration::from_micros(i))
+                    .unwrap();
+            }
+            (cpu_nanos() - start) / OPERATIONS as f64
+        });
+        print("t1_reset_100k_ns", samples.collect());
+    })?;
 
     if is_quick() {
         return Ok(());
     }
-    let how = Arm::new(&base, common, Duration::from_millis(2500))?;
-    let waiting: Vec<Event> = (0..OPERATIONS).map(|_| timer()).collect();
-    let (mut arm, mut expire) = (Vec::new(), Vec::new());
+    let how = Arm::new(&base, common, Duration::from_millis(1500))?;
+    let waiting: Rc<[Event]> = (0..OPERATIONS).map(|_| timer()).collect();
+    let (arm, mut expire) = (Rc::new(RefCell::new(Vec::new())), Vec::new());
     for _ in 0..3 {
         count.set(0);
-        let mut random = Random(99);
-        let (start, cpu) = (Instant::now(), cpu_nanos());
-        for event in &waiting {
-            how.arm(event, || {
-                let later = u64::from(random.number()) % 1_000_000_000;
-                Duration::from_nanos(2_500_000_000 + later).saturating_sub(start.elapsed())
-            })?;
-        }
-        arm.push((cpu_nanos() - cpu) / OPERATIONS as f64);
+        let (waiting, arm) = (waiting.clone(), arm.clone());
+        in_callback(&base, move || {
+            let mut random = Random(99);
+            let cpu = cpu_nanos();
+            for event in &*waiting {
+                how.arm(event, || {
+                    let later = u64::from(random.number()) % 1_000_000_000;
+                    Duration::from_nanos(1_500_000_000 + later)
+                })
+                .unwrap();
+            }
+            let took = (cpu_nanos() - cpu) / OPERATIONS as f64;
+            arm.borrow_mut().push(took);
+        })?;
         let cpu = cpu_nanos();
         while count.get() < OPERATIONS {
             base.run_loop(LoopFlags::ONCE)?;
         }
         expire.push((cpu_nanos() - cpu) / OPERATIONS as f64);
     }
-    print("t1_arm_1m_ns", arm);
+    print("t1_arm_1m_ns", arm.take());
     print("t1_expire_1m_ns", expire);
+    Ok(())
+}
+
+/// Runs `f` in a callback of the base, where programs arm their timers: the time is that of the turn there, and no clock is read.
+fn in_callback(base: &Base, f: impl FnOnce() + 'static) -> io::Result<()> {
+    base.once_after(Duration::ZERO, f);
+    base.run_loop(LoopFlags::ONCE | LoopFlags::NONBLOCK)?;
     Ok(())
 }
 

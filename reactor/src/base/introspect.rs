@@ -112,6 +112,7 @@ impl Base {
             engine
                 .records
                 .iter()
+                .filter(|(_, record)| !record.is_idle())
                 .map(|(_, record)| EventInfo {
                     number: record.number,
                     interest: record.interest,
@@ -124,9 +125,10 @@ impl Base {
                     is_inserted: record.is(INSERTED),
                     is_active: record.is(ACTIVE | LATER),
                     is_later: record.is(LATER),
-                    left: record.deadline.map(|id| {
-                        Duration::from_nanos(engine.deadlines.deadline(id).saturating_sub(now))
-                    }),
+                    left: record
+                        .deadline
+                        .armed_at()
+                        .map(|at| Duration::from_nanos(at.saturating_sub(now))),
                 })
                 .collect()
         })

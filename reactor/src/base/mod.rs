@@ -273,6 +273,10 @@ impl Base {
                 format!("{levels} priority levels: choose 1 to 255"),
             ));
         }
+        let events: Vec<(u32, u8)> = (0..)
+            .zip(self.local.events.borrow().iter())
+            .filter_map(|(index, event)| Some((index, event.as_ref()?.priority())))
+            .collect();
         self.with(|engine| {
             if engine.active.len() + engine.active.later_len() > 0 {
                 let message =
@@ -280,7 +284,10 @@ impl Base {
                 return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
             }
             engine.active.set_levels(levels);
-            engine.records.clamp_priorities((levels - 1) as u8);
+            // An event of a level that is taken away is served by the last one that is left (better than ACT-15).
+            for (index, priority) in events {
+                engine.records[index].priority = priority.min((levels - 1) as u8);
+            }
             Ok(())
         })
     }

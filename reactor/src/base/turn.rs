@@ -238,7 +238,7 @@ impl Base {
     /// Acts on the engine of the thread's innermost loop, which must be over this base.
     #[inline]
     fn innermost<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> io::Result<R> {
-        current::with_innermost(self, f).map_err(|_| {
+        current::with_innermost(self.local.id, f).map_err(|_| {
             io::Error::new(
                 io::ErrorKind::ResourceBusy,
                 "this loop is not the thread's innermost: another was entered inside it and not left; drop its `Entered` first, \
@@ -273,12 +273,36 @@ impl Base {
 
     /// Processes active events: one level that did real work (ACT-9, ACT-10).
     fn process(&self) -> Iteration {
-        if !self.with(|engine| engine.begin_pass()) {
+        let begun = self.with(|engine| engine.begin_pass().then(|| engine.has_many()));
+        let Some(many) = begun else {
             return Iteration::Idle;
-        }
+        };
         let _leave = self.in_callback();
+        let work = if many {
+            self.run_many()
+        } else {
+            self.run_all::<false>()
+        };
+        Iteration::Ran { work }
+    }
+
+    #[inline(never)]
+    fn run_many(&self) -> bool {
+        self.run_all::<true>()
+    }
+
+    /// Runs the pass. `MANY`: so many entries wait that their events are hardly in the cache.
+    #[inline(always)]
+    fn run_all<const MANY: bool>(&self) -> bool {
         let mut work = false;
+        let mut warm = 0;
         loop {
+            if MANY {
+                if warm == 0 {
+                    warm = self.warm_up();
+                }
+                warm -= 1;
+            }
             let entry = self.with(
                 #[inline(always)]
                 |engine| engine.next_entry(),
@@ -293,11 +317,27 @@ impl Base {
             }
             work = true;
         }
-        Iteration::Ran { work }
+        work
+    }
+
+    /// Touches the events of the next entries, and returns for how many this will do. Where the misses of callbacks add up, one
+    /// after the other, those of a plain loop overlap.
+    #[inline(never)]
+    fn warm_up(&self) -> usize {
+        let next = self.with(|engine| engine.upcoming());
+        let events = self.local.events.borrow();
+        let mut sum = 0;
+        for index in next {
+            if let Some(Some(event)) = events.get(index as usize) {
+                sum += event.inner.handles.get();
+            }
+        }
+        std::hint::black_box(sum);
+        next.len()
     }
 
     /// Runs one entry's callback.
-    #[inline]
+    #[inline(always)]
     fn run(&self, entry: Entry) {
         if let Some(event) = self.event(entry.index()) {
             let _running = Running::set(self, entry.index());

@@ -145,18 +145,18 @@ fn borrow_outer(id: u32) -> Option<Box<Engine>> {
 /// Acts on the engine of one base, wherever this thread has it: in the innermost loop, in an outer one, or at rest.
 #[inline]
 pub(crate) fn with_base<R>(base: &Base, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
-    match with_innermost(base, f) {
+    match with_innermost(base.local.id, f) {
         Ok(result) => Some(result),
         Err(f) => with_base_elsewhere(base, f),
     }
 }
 
-/// Acts on the engine of one base if its loop is the thread's innermost; gives `f` back if not.
+/// Acts on the engine of the base of this number if its loop is the thread's innermost; gives `f` back if not.
 #[inline(always)]
-pub(crate) fn with_innermost<R, F: FnOnce(&mut Engine) -> R>(base: &Base, f: F) -> Result<R, F> {
+pub(crate) fn with_innermost<R, F: FnOnce(&mut Engine) -> R>(id: u32, f: F) -> Result<R, F> {
     if let Some(mut hand) = InHand::take() {
         let engine = hand.engine();
-        if engine.id == base.local.id {
+        if engine.id == id {
             return Ok(f(engine));
         }
     }

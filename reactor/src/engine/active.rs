@@ -4,6 +4,7 @@
 //! constant time when it is deleted before it ran (DEL-2): its place becomes a gap. A bit per priority finds the most urgent
 //! level without looking at 255 queues.
 
+use super::pass::UPCOMING;
 use super::record::{ACTIVE, LATER, NIL, Record, Records};
 
 #[derive(Clone, Debug, Default)]
@@ -129,6 +130,20 @@ impl Active {
         }
     }
 
+    /// The next entries of a level; [`NIL`] at gaps, and behind the end.
+    pub(crate) fn upcoming(&self, level: u8) -> [u32; UPCOMING] {
+        let queue = match level {
+            0 => &self.first,
+            _ => &self.others[usize::from(level) - 1],
+        };
+        let waiting = queue.places.iter().skip(queue.head).copied();
+        let mut next = [NIL; UPCOMING];
+        for (to, from) in next.iter_mut().zip(waiting) {
+            *to = from;
+        }
+        next
+    }
+
     /// Changes the number of levels. Nothing may be active.
     pub(crate) fn set_levels(&mut self, levels: usize) {
         debug_assert_eq!(self.len() + self.later_len(), 0);
@@ -252,6 +267,7 @@ mod tests {
                 number: -1,
                 interest: Flags::NONE,
                 priority: 0,
+                is_detached: false,
             });
         }
         records

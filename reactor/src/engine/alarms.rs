@@ -7,15 +7,14 @@ use std::collections::HashMap;
 use std::task::Waker;
 
 use super::Engine;
-use super::deadlines::DeadlineId;
-use super::events::ALARM;
+use super::deadlines::{Deadline, MOST_OWNERS, Owner};
 use crate::clock::NEVER;
 
 #[derive(Debug)]
 struct Slot {
     /// 0 while free.
     key: u64,
-    deadline: Option<DeadlineId>,
+    deadline: Deadline,
     waker: Option<Waker>,
     /// Is the key in `Alarms::by_key`?
     posted: bool,
@@ -44,7 +43,9 @@ impl Alarms {
             }
             None => {
                 let index = u32::try_from(self.slots.len())
-                    .expect("four thousand million alarms do not fit into memory");
+                    .ok()
+                    .filter(|&index| index < MOST_OWNERS)
+                    .expect("2^31 alarms are 96 GiB, beyond any number of timers");
                 self.slots.push(slot);
                 index
             }
@@ -57,7 +58,7 @@ impl Alarms {
             slot,
             Slot {
                 key: 0,
-                deadline: None,
+                deadline: Deadline::NONE,
                 waker: None,
                 posted: false,
             },
@@ -78,6 +79,11 @@ impl Alarms {
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
+
+    #[inline]
+    pub(super) fn deadline(&mut self, index: u32) -> &mut Deadline {
+        &mut self.slots[index as usize].deadline
+    }
 }
 
 impl Engine {
@@ -94,14 +100,11 @@ impl Engine {
     fn alarm_insert_with(&mut self, key: u64, deadline: u64, waker: Waker, posted: bool) -> u32 {
         let index = self.alarms.insert(Slot {
             key,
-            deadline: None,
+            deadline: Deadline::NONE,
             waker: Some(waker),
             posted,
         });
-        let id = self
-            .deadlines
-            .insert(deadline.min(NEVER - 1), ALARM | u64::from(index));
-        self.alarms.slots[index as usize].deadline = Some(id);
+        self.alarm_set(index, deadline);
         index
     }
 
@@ -140,12 +143,17 @@ impl Engine {
     }
 
     fn alarm_move(&mut self, index: u32, deadline: u64) {
-        if let Some(id) = self.alarms.slots[index as usize].deadline {
-            let deadline = deadline.min(NEVER - 1);
-            if self.deadlines.deadline(id) != deadline {
-                self.deadlines.set(id, deadline);
-            }
+        let deadline = deadline.min(NEVER - 1);
+        if self.alarms.slots[index as usize].deadline.at() != deadline {
+            self.alarm_set(index, deadline);
         }
+    }
+
+    fn alarm_set(&mut self, index: u32, deadline: u64) {
+        let slot = &mut self.alarms.slots[index as usize];
+        let at = deadline.min(NEVER - 1);
+        self.deadlines
+            .set(Owner::alarm(index), &mut slot.deadline, at, None);
     }
 
     /// The index behind a name: as it is, or found by key for an alarm that was posted.
@@ -167,14 +175,12 @@ impl Engine {
     #[inline]
     pub(crate) fn alarm_remove(&mut self, index: u32, key: u64) -> Option<Waker> {
         let index = self.alarm_find(index, key)?;
-        let slot = self.alarms.release(index);
-        if let Some(id) = slot.deadline {
-            self.deadlines.remove(id);
-        }
-        slot.waker
+        let deadline = &mut self.alarms.slots[index as usize].deadline;
+        self.deadlines.forget(Owner::alarm(index), deadline);
+        self.alarms.release(index).waker
     }
 
-    /// The deadline of an alarm has passed; its node is gone already.
+    /// The deadline of an alarm has passed.
     pub(crate) fn alarm_fire(&mut self, index: u32) {
         let slot = self.alarms.release(index);
         self.woken.extend(slot.waker);

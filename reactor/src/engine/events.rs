@@ -8,16 +8,13 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::Engine;
-use super::deadlines::QueueId;
+use super::deadlines::{Owner as Timed, QueueId};
 use super::fds::Owner;
-use super::record::{ACTIVE, FINALIZING, INSERTED, LATER, NIL, Spec, Token};
+use super::record::{ACTIVE, DETACHED, FINALIZING, INSERTED, LATER, NIL, Spec, Token};
 use super::signals::Signals;
 use crate::clock::{NEVER, nanos};
 use crate::event::Flags;
 use crate::flags::{Interest, Ready};
-
-/// The owner number of an event's deadline; alarms set the top bit.
-pub(crate) const ALARM: u64 = 1 << 63;
 
 /// How long until an event times out.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +39,20 @@ impl Engine {
     pub(crate) fn release_if_idle(&mut self, token: Token) -> bool {
         match self.records.find(token) {
             Some(index) if self.records[index].is_idle() => {
+                let deadline = &mut self.records[index].deadline;
+                self.deadlines.forget(Timed::record(index), deadline);
                 self.records.release(index);
                 true
             }
+            _ => false,
+        }
+    }
+
+    /// The same if nobody can reach the event any more.
+    #[inline]
+    pub(crate) fn release_if_detached(&mut self, token: Token) -> bool {
+        match self.records.find(token) {
+            Some(index) if self.records[index].is(DETACHED) => self.release_if_idle(token),
             _ => false,
         }
     }
@@ -92,35 +100,21 @@ impl Engine {
     }
 
     /// Stores a deadline, replacing an earlier one.
+    #[inline]
     pub(crate) fn set_deadline(&mut self, index: u32, deadline: u64) {
-        if deadline == NEVER {
-            // Longer than the clock can count: pending, but it never comes. The largest deadline stands for it.
-            return self.set_deadline(index, NEVER - 1);
-        }
         let record = &mut self.records[index];
-        let queue = record.queue;
-        if let Some(id) = record.deadline {
-            if self.deadlines.queue(id) == queue {
-                return self.deadlines.set(id, deadline);
-            }
-            self.deadlines.remove(id);
-            record.deadline = None;
-            self.pending -= 1;
-        }
-        let owner = u64::from(index);
-        let id = match queue {
-            None => self.deadlines.insert(deadline, owner),
-            Some(queue) => self.deadlines.insert_common(queue, deadline, owner),
-        };
-        self.records[index].deadline = Some(id);
-        self.pending += 1;
+        self.pending += usize::from(!record.deadline.is_armed());
+        // Longer than the clock can count: pending, but it never comes. The largest deadline stands for it.
+        let at = deadline.min(NEVER - 1);
+        self.deadlines
+            .set(Timed::record(index), &mut record.deadline, at, record.queue);
     }
 
+    #[inline]
     fn clear_deadline(&mut self, index: u32) {
-        if let Some(id) = self.records[index].deadline.take() {
-            self.deadlines.remove(id);
-            self.pending -= 1;
-        }
+        let deadline = &mut self.records[index].deadline;
+        self.pending -= usize::from(deadline.is_armed());
+        self.deadlines.clear(deadline);
     }
 
     /// Takes an event's deadline and interval away and leaves the rest (DEL-13). Better than DEL-15: an expiry that is still
@@ -499,7 +493,7 @@ impl Engine {
             let timed: Vec<u32> = self
                 .records
                 .iter()
-                .filter(|(_, r)| r.number == fd && r.deadline.is_some() && !r.is_signal())
+                .filter(|(_, r)| r.number == fd && r.deadline.is_armed() && !r.is_signal())
                 .map(|(i, _)| i)
                 .collect();
             for index in timed {

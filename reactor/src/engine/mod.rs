@@ -36,7 +36,7 @@ use std::task::Waker;
 
 use self::active::Active;
 use self::alarms::Alarms;
-use self::deadlines::Deadlines;
+use self::deadlines::{Deadlines, Due};
 use self::fds::FdTable;
 use self::lane::Lane;
 use self::pass::Pass;
@@ -135,6 +135,8 @@ pub(crate) struct Engine {
     pub(crate) deferred: u32,
     /// What the last wait found; elsewhere while it is being taken in.
     batch: Option<Box<Batch>>,
+    /// Deadlines that have passed; empty, kept for its memory.
+    due: Vec<Due>,
     /// Wakers that are due. The driver takes them once the engine is not borrowed.
     pub(crate) woken: Vec<Waker>,
     /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
@@ -194,6 +196,7 @@ impl Engine {
             prepared: false,
             deferred: 0,
             batch: None,
+            due: Vec::new(),
             woken: Vec::new(),
             discarded: Vec::new(),
         })

@@ -5,7 +5,7 @@
 //! The queue is live: entries that become active at this level during the pass run in it (ACT-7).
 
 use super::Engine;
-use super::record::{ACTIVE, FINALIZING, INSERTED, Token};
+use super::record::{ACTIVE, FINALIZING, INSERTED, NIL, Token};
 use crate::event::Flags;
 
 /// An entry whose callback is to run now, packed into one word so that it comes out of the engine in a register.
@@ -60,6 +60,11 @@ impl Entry {
         self.0 & REPEATED != 0
     }
 }
+
+/// With more active entries than this, some are not in the cache any more when their turn comes.
+const MANY: usize = 16;
+/// How many entries are looked at ahead: about as many misses as a cpu has under way at a time.
+pub(crate) const UPCOMING: usize = 16;
 
 /// The state of the pass under way.
 #[derive(Debug, Default)]
@@ -139,6 +144,23 @@ impl Engine {
             Some(index) => self.take(index),
             None => self.end_pass(),
         }
+    }
+
+    /// Do so many entries wait in the pass that they are worth to be looked at ahead?
+    #[inline]
+    pub(crate) fn has_many(&self) -> bool {
+        self.active.len() > MANY
+    }
+
+    /// The records of the next entries; [`NIL`](super::record::NIL) where there is none.
+    pub(crate) fn upcoming(&self) -> [u32; UPCOMING] {
+        let next = self.active.upcoming(self.pass.level);
+        let mut sum = 0;
+        for &index in next.iter().filter(|&&index| index != NIL) {
+            sum += u32::from(self.records[index].state);
+        }
+        std::hint::black_box(sum);
+        next
     }
 
     #[inline(never)]
@@ -229,7 +251,8 @@ impl Engine {
         Entry::new(index, what, repeated | released)
     }
 
-    /// Brings an event that does not simply stay into its new state, and says whether its record is gone.
+    /// Brings an event that does not simply stay into its new state, and says whether its record is gone: that of a detached event
+    /// that is idle now.
     fn change(&mut self, token: Token, what: Flags) -> bool {
         let record = &self.records[token.index];
         if record.is(FINALIZING) {
@@ -240,12 +263,12 @@ impl Engine {
             self.rearm(token.index, what);
             return false;
         }
-        if !record.is_persistent() && (record.is(INSERTED) || record.deadline.is_some()) {
+        if !record.is_persistent() && (record.is(INSERTED) || record.deadline.is_armed()) {
             // The backend's refusal to remove concerns a descriptor that was closed meanwhile; the event is gone anyway.
             let _ = self.del(token);
         }
         // A persistent one is idle now if it was only activated by hand, or timed out without an interval (PER-14, PER-6).
-        self.release_if_idle(token)
+        self.release_if_detached(token)
     }
 
     /// The next deadline of a persistent event (PER-2 to PER-5, PER-11).
@@ -253,11 +276,7 @@ impl Engine {
         let now = self.now();
         let record = &self.records[index];
         let next = if what.intersects(Flags::TIMEOUT) {
-            let basis = match record.deadline {
-                Some(id) => self.deadlines.deadline(id),
-                None => record.expired,
-            };
-            let next = basis.saturating_add(record.interval);
+            let next = record.deadline.at().saturating_add(record.interval);
             // Missed periods are dropped: no burst.
             if next < now {
                 now.saturating_add(record.interval)

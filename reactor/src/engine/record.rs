@@ -1,12 +1,13 @@
 //! The engine's records of events, in one slab.
 //!
-//! A record exists only while its event is pending or active; an idle event owns nothing here. A [`Token`] names a record by
-//! index and generation, so that a name kept too long is recognised as stale.
+//! An event gets its record when it first becomes pending or active, and keeps it until it is dropped or goes to another base; a
+//! detached event, only until it is idle. A [`Token`] names a record by index and generation, so that a name kept too long is
+//! recognised as stale.
 //!
 //! Records form lists by index: the events of one descriptor or signal (singly linked, newest first), and the
 //! active and later queues (arrays of indexes; a record knows its place).
 
-use super::deadlines::{DeadlineId, QueueId};
+use super::deadlines::{Deadline, MOST_OWNERS, QueueId};
 use crate::event::Flags;
 
 /// The index that names no record.
@@ -26,6 +27,7 @@ pub(crate) struct Spec {
     pub(crate) number: i32,
     pub(crate) interest: Flags,
     pub(crate) priority: u8,
+    pub(crate) is_detached: bool,
 }
 
 /// Registered for its descriptor or signal.
@@ -38,8 +40,12 @@ pub(crate) const LATER: u8 = 1 << 2;
 pub(crate) const FINALIZING: u8 = 1 << 3;
 /// The record is in use.
 pub(crate) const USED: u8 = 1 << 4;
+/// Nobody can reach the event once it is idle: its record goes then.
+pub(crate) const DETACHED: u8 = 1 << 5;
 
+/// One event, on a cache line of its own.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Record {
     pub(crate) state: u8,
     pub(crate) priority: u8,
@@ -50,8 +56,8 @@ pub(crate) struct Record {
     pub(crate) number: i32,
     /// How often the callback of an active signal event runs; 1 for all others.
     pub(crate) count: u32,
-    /// Set while the event has a deadline.
-    pub(crate) deadline: Option<DeadlineId>,
+    /// Armed while the event has one; after that, the one that expired last, the basis of the next (PER-2).
+    pub(crate) deadline: Deadline,
     /// The common-timeout queue that the event re-arms in.
     pub(crate) queue: Option<QueueId>,
     /// The place in the active or later queue.
@@ -60,8 +66,6 @@ pub(crate) struct Record {
     pub(crate) sibling: u32,
     /// A persistent event's interval in nanoseconds; 0 for none.
     pub(crate) interval: u64,
-    /// The deadline that expired last, the basis of the next one (PER-2).
-    pub(crate) expired: u64,
 }
 
 /// A condition on state and interest, which lie side by side: one load and one comparison for both.
@@ -134,10 +138,10 @@ impl Record {
         self.interest.intersects(Flags::SIGNAL)
     }
 
-    /// Neither pending nor active: may be released.
+    /// Neither pending nor active.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
-        self.state & (INSERTED | ACTIVE | LATER | FINALIZING) == 0 && self.deadline.is_none()
+        self.state & (INSERTED | ACTIVE | LATER | FINALIZING) == 0 && !self.deadline.is_armed()
     }
 }
 
@@ -151,19 +155,18 @@ pub(crate) struct Records {
 impl Records {
     pub(crate) fn insert(&mut self, spec: Spec) -> Token {
         let fresh = |generation| Record {
-            state: USED,
+            state: USED | if spec.is_detached { DETACHED } else { 0 },
             priority: spec.priority,
             interest: spec.interest,
             what: Flags::NONE,
             generation,
             number: spec.number,
             count: 1,
-            deadline: None,
+            deadline: Deadline::NONE,
             queue: None,
             place: 0,
             sibling: NIL,
             interval: 0,
-            expired: 0,
         };
         if let Some(index) = self.free.pop() {
             let record = &mut self.records[index as usize];
@@ -172,7 +175,9 @@ impl Records {
             return Token { index, generation };
         }
         let index = u32::try_from(self.records.len())
-            .expect("four thousand million events do not fit into memory");
+            .ok()
+            .filter(|&index| index < MOST_OWNERS)
+            .expect("2^31 records are 128 GiB, beyond any number of descriptors and timers");
         self.records.push(fresh(0));
         Token {
             index,
@@ -201,10 +206,10 @@ impl Records {
         (record.generation == token.generation && record.is(USED)).then_some(token.index)
     }
 
-    /// Moves all events of levels that are no more to the last one left.
-    pub(crate) fn clamp_priorities(&mut self, last: u8) {
-        for record in &mut self.records {
-            record.priority = record.priority.min(last);
+    /// From now on the event is to be let go of once it is idle.
+    pub(crate) fn detach(&mut self, token: Token) {
+        if let Some(index) = self.find(token) {
+            self[index].state |= DETACHED;
         }
     }
 

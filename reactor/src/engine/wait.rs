@@ -4,8 +4,9 @@ use std::io;
 use std::mem;
 use std::time::Duration;
 
-use super::events::ALARM;
-use super::record::{ACTIVE, INSERTED, LATER};
+use super::alarms::Alarms;
+use super::deadlines::{Deadline, Due, Owner, Owners};
+use super::record::{ACTIVE, INSERTED, LATER, Records};
 use super::{Engine, Kind, SIGNALS, is_kind};
 use crate::backend::Report;
 use crate::current;
@@ -22,6 +23,9 @@ pub(crate) enum Sleep {
     Forever,
 }
 
+/// The list of due deadlines does not keep memory for more than this.
+const MANY_DUE: usize = 4096;
+
 impl Engine {
     /// Chooses the wait (LOOP-1, step 3): none if there is anything to do, else until the earliest deadline. The clock is read
     /// afresh, so that callbacks that took long do not make the wait too long (better than TIME-6).
@@ -33,7 +37,7 @@ impl Engine {
         {
             return Sleep::No;
         }
-        let Some(earliest) = self.deadlines.earliest() else {
+        let Some(earliest) = self.earliest() else {
             return most;
         };
         let left = earliest.saturating_sub(self.clock.now());
@@ -165,13 +169,17 @@ impl Engine {
     pub(crate) fn expire(&mut self) {
         if !self.deadlines.is_empty() {
             let now = self.now();
-            while let Some((deadline, owner)) = self.deadlines.pop_due(now) {
-                if owner & ALARM != 0 {
-                    self.alarm_fire(owner as u32);
+            let mut due = self.take_due(now);
+            for due in due.drain(..) {
+                let owner = due.owner();
+                if owner.is_alarm() {
+                    self.alarm_fire(owner.index());
                 } else {
-                    self.expire_event(owner as u32, deadline);
+                    self.expire_event(owner.index());
                 }
             }
+            due.shrink_to(MANY_DUE);
+            self.due = due;
         }
         if mem::take(&mut self.signalled) {
             let arrived: Option<Vec<(i32, u32)>> = self
@@ -184,12 +192,31 @@ impl Engine {
         }
     }
 
-    /// An event's deadline has passed; its node is gone already (PER-6, PER-7, PER-9, PER-13).
-    fn expire_event(&mut self, index: u32, deadline: u64) {
+    /// The earliest deadline.
+    fn earliest(&mut self) -> Option<u64> {
+        self.deadlines.earliest(&mut Timed {
+            records: &mut self.records,
+            alarms: &mut self.alarms,
+        })
+    }
+
+    /// Who is due, in order.
+    #[inline]
+    fn take_due(&mut self, now: u64) -> Vec<Due> {
+        let mut due = mem::take(&mut self.due);
+        let timed = &mut Timed {
+            records: &mut self.records,
+            alarms: &mut self.alarms,
+        };
+        self.deadlines.take_due(now, timed, &mut due);
+        due
+    }
+
+    /// An event's deadline has passed and is not armed any more (PER-6, PER-7, PER-9, PER-13).
+    #[inline]
+    fn expire_event(&mut self, index: u32) {
         self.pending -= 1;
         let record = &mut self.records[index];
-        record.deadline = None;
-        record.expired = deadline;
         let rearms = record.is_persistent() && record.interval > 0 && !record.is_signal();
         if !rearms && !record.is(ACTIVE | LATER) && record.is(INSERTED) {
             // Refused only for a descriptor that is closed; the event is over either way.
@@ -205,6 +232,23 @@ impl Engine {
         if self.active.later_len() > 0 {
             self.deferred = u32::try_from(self.active.later_len()).unwrap_or(u32::MAX);
             self.active.promote(&mut self.records);
+        }
+    }
+}
+
+/// Those that have deadlines.
+struct Timed<'a> {
+    records: &'a mut Records,
+    alarms: &'a mut Alarms,
+}
+
+impl Owners for Timed<'_> {
+    #[inline]
+    fn deadline(&mut self, owner: Owner) -> &mut Deadline {
+        if owner.is_alarm() {
+            self.alarms.deadline(owner.index())
+        } else {
+            &mut self.records[owner.index()].deadline
         }
     }
 }

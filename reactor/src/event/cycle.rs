@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{Event, Flags, RemoteEvent};
 use crate::base::{Base, CommonTimeout};
+use crate::current;
+use crate::engine::Engine;
 use crate::engine::events::Timeout;
 use crate::engine::record::{ACTIVE, FINALIZING, INSERTED, LATER};
 
@@ -51,6 +53,20 @@ impl Event {
     }
 
     fn add_with(&self, timeout: Option<Timeout>) -> io::Result<()> {
+        let inner = &self.inner;
+        if let (Some(token), false) = (inner.token.get(), inner.finalized.get()) {
+            let added =
+                current::with_innermost(inner.base_id.get(), |engine| engine.add(token, timeout));
+            if let Ok(result) = added {
+                return result;
+            }
+        }
+        self.add_first(timeout)
+    }
+
+    /// Adds an event that has no record yet, or whose loop is not the innermost.
+    #[inline(never)]
+    fn add_first(&self, timeout: Option<Timeout>) -> io::Result<()> {
         let base = self.living_base()?;
         let inner = &self.inner;
         if inner.finalized.get() {
@@ -81,6 +97,33 @@ impl Event {
         Ok(())
     }
 
+    /// Acts on the engine of the event's base. `None` if the base has ended.
+    #[inline]
+    fn with_engine<R>(&self, f: impl FnOnce(&mut Engine) -> R) -> Option<R> {
+        match current::with_innermost(self.inner.base_id.get(), f) {
+            Ok(result) => Some(result),
+            Err(f) => Some(self.base()?.with(f)),
+        }
+    }
+
+    /// The record is gone: forgets its name, and has the base forget the event.
+    #[cold]
+    fn part(&self) {
+        if let (Some(token), Some(base)) = (self.inner.token.take(), self.base()) {
+            drop(base.let_go(token.index));
+        }
+    }
+
+    /// Gives the record of an idle event back.
+    pub(super) fn part_if_idle(&self) {
+        let Some(token) = self.inner.token.get() else {
+            return;
+        };
+        if self.with_engine(|engine| engine.release_if_idle(token)) == Some(true) {
+            self.part();
+        }
+    }
+
     /// Makes the event idle: neither pending nor active. Its callback does not run, not even if it was about to (DEL-2). It can be
     /// added again. An event that is being finalized is left alone (DEL-5).
     ///
@@ -89,30 +132,31 @@ impl Event {
     /// The backend's, if it refuses to forget the descriptor. The event is idle all the same (DEL-6).
     pub fn del(&self) -> io::Result<()> {
         self.inner.repeat.set(0);
-        let (Some(token), Some(base)) = (self.inner.token.get(), self.base()) else {
+        let Some(token) = self.inner.token.get() else {
             return Ok(());
         };
-        let (result, released) =
-            base.with(|engine| (engine.del(token), engine.release_if_idle(token)));
-        if released {
-            self.inner.token.set(None);
-            drop(base.let_go(token.index));
+        let deleted =
+            self.with_engine(|engine| (engine.del(token), engine.release_if_detached(token)));
+        let Some((result, is_released)) = deleted else {
+            return Ok(());
+        };
+        if is_released {
+            self.part();
         }
         result
     }
 
     /// Takes the deadline and the interval away and leaves the rest (DEL-13).
     pub fn remove_timer(&self) {
-        let (Some(token), Some(base)) = (self.inner.token.get(), self.base()) else {
+        let Some(token) = self.inner.token.get() else {
             return;
         };
-        let released = base.with(|engine| {
+        let is_released = self.with_engine(|engine| {
             engine.remove_timer(token);
-            engine.release_if_idle(token)
+            engine.release_if_detached(token)
         });
-        if released {
-            self.inner.token.set(None);
-            drop(base.let_go(token.index));
+        if is_released == Some(true) {
+            self.part();
         }
     }
 
@@ -137,7 +181,7 @@ impl Event {
         });
     }
 
-    fn queue(&self, f: impl FnOnce(&mut crate::engine::Engine, u32)) {
+    fn queue(&self, f: impl FnOnce(&mut Engine, u32)) {
         let Some(base) = self.base() else { return };
         let inner = &self.inner;
         if inner.finalized.get() {
@@ -177,7 +221,7 @@ impl Event {
             if record.is(ACTIVE | LATER) && !record.is(FINALIZING) {
                 flags |= record.what;
             }
-            if record.deadline.is_some() {
+            if record.deadline.is_armed() {
                 flags |= Flags::TIMEOUT;
             }
             flags & mask & (Flags::SOURCE | Flags::TIMEOUT)
@@ -187,7 +231,14 @@ impl Event {
     /// Is the event pending or active?
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.inner.token.get().is_some()
+        let Some(token) = self.inner.token.get() else {
+            return false;
+        };
+        let is_pending = self.with_engine(|engine| {
+            let index = engine.records.find(token)?;
+            Some(!engine.records[index].is_idle())
+        });
+        is_pending.flatten().unwrap_or(false)
     }
 
     /// The deadline in the base's time: as [`Base::now`] counts. `None` without one.
@@ -206,8 +257,8 @@ impl Event {
     fn deadline_nanos(&self) -> Option<u64> {
         let token = self.inner.token.get()?;
         self.base()?.with(|engine| {
-            let id = engine.records[engine.records.find(token)?].deadline?;
-            Some(engine.deadlines.deadline(id))
+            let index = engine.records.find(token)?;
+            engine.records[index].deadline.armed_at()
         })
     }
 
@@ -229,7 +280,9 @@ impl Event {
                 "the event is pending or active: delete it first",
             ));
         }
+        self.part_if_idle();
         *self.inner.base.borrow_mut() = Rc::downgrade(&base.local);
+        self.inner.base_id.set(base.local.id);
         self.inner.priority.set((base.priorities() / 2) as u8);
         Ok(())
     }
@@ -251,6 +304,8 @@ impl Event {
         if Rc::ptr_eq(to, from) {
             return Ok(());
         }
+        self.part_if_idle();
+        fresh.part_if_idle();
         let Some(handler) = from.handler.take() else {
             return Err(io::Error::new(
                 io::ErrorKind::ResourceBusy,
@@ -259,6 +314,7 @@ impl Event {
         };
         let base = from.base.borrow().clone();
         *to.base.borrow_mut() = base;
+        to.base_id.set(from.base_id.get());
         // Other handles of `fresh` must not watch a descriptor whose owner has gone elsewhere.
         to.number.set(from.number.replace(-1));
         to.interest.set(from.interest.replace(Flags::NONE));
@@ -305,6 +361,17 @@ impl Event {
     pub fn detach(self) {
         // Counted as one more handle that is never dropped, so that no drop finds itself to be the last.
         self.inner.handles.set(self.inner.handles.get() + 1);
+        self.inner.detached.set(true);
+        let Some(token) = self.inner.token.get() else {
+            return;
+        };
+        let is_released = self.with_engine(|engine| {
+            engine.records.detach(token);
+            engine.release_if_detached(token)
+        });
+        if is_released == Some(true) {
+            self.part();
+        }
     }
 
     /// A handle for other threads.

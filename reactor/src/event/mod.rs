@@ -7,7 +7,7 @@
 //!
 //! Invariants
 //! 1. `token` is set exactly while the engine has a record of the event, and then the base has a handle of it too: a pending
-//!    event that was detached lives on. `handles` counts them all; the user's last is gone when one is left.
+//!    event that was detached lives on. The record comes with the first `add` or `activate` and goes with the last handle. `handles` counts them all; the user's last is gone when one is left.
 //! 2. The callback is taken out of the `Inner` while it runs: it may drop the event, delete it, add it again.
 
 mod cycle;
@@ -63,20 +63,25 @@ pub struct Event {
     pub(crate) inner: Rc<Inner>,
 }
 
-/// The event itself.
+/// The event itself. What each callback and each `add` touches comes first, on one cache line with the counts of the `Rc`.
+#[repr(C)]
 pub(crate) struct Inner {
-    base: RefCell<Weak<Local>>,
-    number: Cell<RawFd>,
-    interest: Cell<Flags>,
-    priority: Cell<u8>,
-    token: Cell<Option<Token>>,
+    pub(crate) handles: Cell<usize>,
     handler: Cell<Option<Box<dyn Handler>>>,
-    finalizer: Cell<Option<Finalizer>>,
+    token: Cell<Option<Token>>,
+    /// The base's number: enough to act on its engine where its loop is the innermost.
+    base_id: Cell<u32>,
     /// A finalizer has been asked for, or has run: the event is of no use any more (FIN-9).
     finalized: Cell<bool>,
+    /// Let go of once it is idle (see [`Event::detach`]).
+    detached: Cell<bool>,
+    interest: Cell<Flags>,
+    priority: Cell<u8>,
     /// Calls of a signal event's callback that are still to come.
     pub(crate) repeat: Cell<u32>,
-    handles: Cell<usize>,
+    number: Cell<RawFd>,
+    base: RefCell<Weak<Local>>,
+    finalizer: Cell<Option<Finalizer>>,
     /// Its number among those that other threads have handles of; 0 for none.
     remote: Cell<u64>,
 }
@@ -198,6 +203,7 @@ impl Event {
         Event {
             inner: Rc::new(Inner {
                 base: RefCell::new(Rc::downgrade(&base.local)),
+                base_id: Cell::new(base.local.id),
                 number: Cell::new(number),
                 interest: Cell::new(interest),
                 priority: Cell::new(priority),
@@ -205,6 +211,7 @@ impl Event {
                 handler: Cell::new(Some(handler)),
                 finalizer: Cell::new(None),
                 finalized: Cell::new(false),
+                detached: Cell::new(false),
                 repeat: Cell::new(0),
                 handles: Cell::new(1),
                 remote: Cell::new(0),
@@ -301,6 +308,7 @@ impl Inner {
             number: self.number.get(),
             interest: self.interest.get(),
             priority: self.priority.get(),
+            is_detached: self.detached.get(),
         }
     }
 
@@ -375,6 +383,7 @@ impl Event {
         if self.inner.token.get().is_some() {
             // The backend's refusal concerns a descriptor that was closed behind our back.
             let _ = self.del();
+            self.part_if_idle();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The heap: which entry is earliest, and where each node's entry sits.
+//! The heap: which entry is earliest, and where each owner's entry sits.
 //!
 //! ```text
 //! slot      0  1  2 [3]   4  5  6  7   8  9 10 11   12 13 14 15   16 …
@@ -13,44 +13,18 @@
 //!
 //! Invariants
 //! 1. No entry comes before its parent (HEAP-1).
-//! 2. `positions[node]` is the slot of the node's entry, `ABSENT` for none; a node has one entry at most (HEAP-2, HEAP-6).
+//! 2. `places` has the slot of each owner's entry (HEAP-2, HEAP-6); of a queue's it has none.
 //! 3. Slots from `end` on are `VACANT`, which comes after every entry: the least of a group needs no count.
+
+use super::{Entry, KEPT, Places, VACANT};
 
 /// Where the root is; the slots before it stay vacant.
 const ROOT: usize = 3;
 
-/// The position of a node without an entry. No entry sits before the root, so zero is free to say so.
-const ABSENT: u32 = 0;
-
-/// What fills the slots that hold no entry.
-const VACANT: Entry = Entry {
-    deadline: u64::MAX,
-    sequence: 0,
-    node: u32::MAX,
-};
-
-/// One key of the heap with the node that it stands for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Entry {
-    pub(super) deadline: u64,
-    /// When it was set: the order among equal deadlines.
-    pub(super) sequence: u32,
-    pub(super) node: u32,
-}
-
-impl Entry {
-    /// Whether this entry expires before `other`.
-    ///
-    /// Sequences are compared around their wrap: right as long as two *equal* deadlines were set less than 2^31 settings
-    /// apart. Beyond that the order of those two is arbitrary, their time is not.
-    #[inline]
-    pub(super) fn before(&self, other: &Entry) -> bool {
-        if self.deadline == other.deadline {
-            return self.sequence.wrapping_sub(other.sequence) > 1 << 31;
-        }
-        self.deadline < other.deadline
-    }
-}
+/// How many holes are looked at ahead: about as many misses as a cpu has under way at a time.
+const AHEAD: usize = 16;
+/// The slots of a heap that is in the cache anyway.
+const CACHED: usize = 16 * 1024;
 
 /// The four children of one slot, on a cache line of their own.
 #[derive(Clone, Copy, Debug)]
@@ -72,15 +46,14 @@ impl Group {
     }
 }
 
-/// An indexed min-heap of deadlines.
+/// A min-heap of entries.
 #[derive(Debug)]
 pub(super) struct Heap {
     groups: Vec<Group>,
     /// One past the last slot in use; `ROOT` if there is none.
     end: usize,
-    /// The slot of each node's entry, or `ABSENT`. Apart from the nodes, because a sift writes one position per level:
-    /// sixteen of them share a cache line here.
-    positions: Vec<u32>,
+    /// Empty: kept for its memory.
+    holes: Vec<usize>,
 }
 
 impl Heap {
@@ -88,7 +61,7 @@ impl Heap {
         Heap {
             groups: Vec::new(),
             end: ROOT,
-            positions: Vec::new(),
+            holes: Vec::new(),
         }
     }
 
@@ -101,65 +74,106 @@ impl Heap {
         Some(self.entry_at(ROOT))
     }
 
-    /// The entry of `node`, if it has one.
-    #[inline]
-    pub(super) fn entry(&self, node: u32) -> Option<Entry> {
-        self.slot(node).map(|slot| self.entry_at(slot))
+    /// The entry in a slot.
+    #[cfg(test)]
+    pub(super) fn entry(&self, slot: u32) -> Entry {
+        self.entry_at(slot as usize)
     }
 
-    /// Adds an entry for a node that has none.
-    pub(super) fn insert(&mut self, entry: Entry) {
-        debug_assert!(
-            self.slot(entry.node).is_none(),
-            "the node is in the heap already"
-        );
-        let node = entry.node as usize;
-        if node >= self.positions.len() {
-            self.positions.resize(node + 1, ABSENT);
-        }
+    /// Adds the entry of an owner that has none.
+    pub(super) fn insert(&mut self, entry: Entry, places: &mut Places) {
         let slot = self.end;
         if slot / 4 >= self.groups.len() {
             self.groups.resize(slot / 4 + 1, Group([VACANT; 4]));
         }
         self.end += 1;
-        self.sift_up(slot, entry);
+        self.sift_up(slot, entry, places);
     }
 
-    /// Gives the entry of `entry.node` another key, in either direction.
-    pub(super) fn change(&mut self, entry: Entry) {
-        let Some(slot) = self.slot(entry.node) else {
-            debug_assert!(false, "the node is not in the heap");
-            return;
-        };
+    /// Gives the entry in `slot` this key if that is earlier.
+    pub(super) fn advance(&mut self, slot: u32, entry: Entry, places: &mut Places) {
+        let slot = slot as usize;
         if entry.before(&self.entry_at(slot)) {
-            self.sift_up(slot, entry);
-        } else {
-            self.sift_down(slot, entry);
+            self.sift_up(slot, entry, places);
         }
     }
 
-    /// Takes the entry of `node` out; `false` if it has none, and then nothing changes (HEAP-3).
-    pub(super) fn remove(&mut self, node: u32) -> bool {
-        let Some(slot) = self.slot(node) else {
-            return false;
-        };
-        self.positions[node as usize] = ABSENT;
+    /// Replaces the first entry by one with a later key.
+    pub(super) fn replace(&mut self, entry: Entry, places: &mut Places) {
+        self.sift_down(ROOT, entry, places);
+    }
+
+    /// Takes the first entry out.
+    #[inline]
+    pub(super) fn pop(&mut self, places: &mut Places) {
+        self.remove(ROOT as u32, places);
+    }
+
+    /// Takes out every entry whose time is not after `now`, in no order.
+    ///
+    /// They are the root and descendants of each other. The holes are filled with the last entries from the bottom up, and what is
+    /// below each hole is a heap when it is filled: an entry sinks the few levels that are left there, not from the root.
+    pub(super) fn take_until(&mut self, now: u64, taken: &mut Vec<Entry>, places: &mut Places) {
+        let mut holes = std::mem::take(&mut self.holes);
+        holes.extend(self.first().filter(|first| first.at <= now).map(|_| ROOT));
+        let mut next = 0;
+        while let Some(&hole) = holes.get(next) {
+            next += 1;
+            taken.push(self.entry_at(hole));
+            let first = (hole - 2) * 4;
+            if first < self.end {
+                let children = &self.groups[hole - 2].0;
+                holes.extend((0..4).filter(|&i| children[i].at <= now).map(|i| first + i));
+            }
+        }
+        // In ascending order, as they were found level by level.
+        while let Some(hole) = holes.pop() {
+            if holes.len() % AHEAD == 0 && self.end > CACHED {
+                let next = holes.len().saturating_sub(AHEAD);
+                self.warm_up(&holes[next..]);
+            }
+            self.end -= 1;
+            let moved = self.entry_at(self.end);
+            self.groups[self.end / 4].0[self.end % 4] = VACANT;
+            if hole != self.end {
+                self.sift_down(hole, moved, places);
+            }
+        }
+        holes.shrink_to(KEPT);
+        self.holes = holes;
+    }
+
+    /// Touches what will rise into these holes. Where the misses of one sinking add up, level by level, those of many side by side
+    /// overlap.
+    #[inline(never)]
+    fn warm_up(&self, holes: &[usize]) {
+        let mut ways = [usize::MAX; AHEAD];
+        ways[..holes.len()].copy_from_slice(holes);
+        let mut ended = false;
+        while !ended {
+            ended = true;
+            for slot in &mut ways[..holes.len()] {
+                if let Some((next, _)) = self.least_child(*slot) {
+                    *slot = next;
+                    ended = false;
+                }
+            }
+        }
+        std::hint::black_box(ways);
+    }
+
+    /// Takes the entry in `slot` out.
+    pub(super) fn remove(&mut self, slot: u32, places: &mut Places) {
+        let slot = slot as usize;
+        debug_assert!((ROOT..self.end).contains(&slot));
         self.end -= 1;
         let moved = self.entry_at(self.end);
         self.groups[self.end / 4].0[self.end % 4] = VACANT;
         if slot != self.end {
             // The last entry fills the hole. It was a leaf and will most likely be one again: the hole sinks to the
             // bottom without looking at it, and it rises from there, which saves a comparison per level.
-            let hole = self.sink(slot);
-            self.sift_up(hole, moved);
-        }
-        true
-    }
-
-    fn slot(&self, node: u32) -> Option<usize> {
-        match self.positions.get(node as usize) {
-            None | Some(&ABSENT) => None,
-            Some(&slot) => Some(slot as usize),
+            let hole = self.sink(slot, places);
+            self.sift_up(hole, moved, places);
         }
     }
 
@@ -169,42 +183,42 @@ impl Heap {
     }
 
     #[inline]
-    fn place(&mut self, slot: usize, entry: Entry) {
+    fn place(&mut self, slot: usize, entry: Entry, places: &mut Places) {
         self.groups[slot / 4].0[slot % 4] = entry;
-        // Slots are no more than nodes plus `ROOT`, and nodes are fewer than 2^32 - ROOT: see `Deadlines::allocate`.
-        self.positions[entry.node as usize] = slot as u32;
+        // Slots are no more than owners plus `ROOT`, and owners are fewer than 2^32 - ROOT: see `MOST_OWNERS`.
+        places.set(entry.owner, slot as u32);
     }
 
     /// Puts `entry` into the free slot `hole` or, as long as they come after it, into the place of its ancestors.
-    fn sift_up(&mut self, mut hole: usize, entry: Entry) {
+    fn sift_up(&mut self, mut hole: usize, entry: Entry, places: &mut Places) {
         while hole > ROOT {
             let parent = hole / 4 + 2;
             let above = self.entry_at(parent);
             if !entry.before(&above) {
                 break;
             }
-            self.place(hole, above);
+            self.place(hole, above, places);
             hole = parent;
         }
-        self.place(hole, entry);
+        self.place(hole, entry, places);
     }
 
     /// Puts `entry` into the free slot `hole` or, as long as they come before it, into the place of the least child.
-    fn sift_down(&mut self, mut hole: usize, entry: Entry) {
+    fn sift_down(&mut self, mut hole: usize, entry: Entry, places: &mut Places) {
         while let Some((slot, least)) = self.least_child(hole) {
             if !least.before(&entry) {
                 break;
             }
-            self.place(hole, least);
+            self.place(hole, least, places);
             hole = slot;
         }
-        self.place(hole, entry);
+        self.place(hole, entry, places);
     }
 
     /// Moves the free slot `hole` to the bottom, least children rising into it, and returns where it ended.
-    fn sink(&mut self, mut hole: usize) -> usize {
+    fn sink(&mut self, mut hole: usize, places: &mut Places) -> usize {
         while let Some((slot, least)) = self.least_child(hole) {
-            self.place(hole, least);
+            self.place(hole, least, places);
             hole = slot;
         }
         hole
@@ -229,24 +243,17 @@ impl Heap {
 
     /// Panics unless the invariants of the page hold.
     #[cfg(test)]
-    pub(super) fn validate(&self) {
+    pub(super) fn validate(&self, places: &Places) {
         for slot in ROOT..self.end {
             let entry = self.entry_at(slot);
-            assert_eq!(
-                self.positions[entry.node as usize] as usize, slot,
-                "position of {entry:?}"
-            );
+            if entry.owner.as_queue().is_none() {
+                assert_eq!(places.get(entry.owner) as usize, slot, "place of {entry:?}");
+            }
             if slot > ROOT {
                 let above = self.entry_at(slot / 4 + 2);
                 assert!(!entry.before(&above), "{entry:?} is below {above:?}");
             }
         }
-        let present = self
-            .positions
-            .iter()
-            .filter(|&&slot| slot != ABSENT)
-            .count();
-        assert_eq!(present, self.len(), "one position per entry");
         for slot in (0..ROOT).chain(self.end..self.groups.len() * 4) {
             if slot / 4 < self.groups.len() {
                 assert_eq!(self.entry_at(slot), VACANT);

@@ -1,28 +1,27 @@
 //! Deadlines: who is due, and until when the loop may sleep.
 //!
 //! ```text
-//! insert ───────────────────────────▶ heap ◀── proxy ◀── queue (head) ◀─ … ◀─ (tail) ◀── insert_common
-//! set, later ──▶ node only             │                   │
-//! set, earlier ──▶ node, heap          ▼                   ▼
-//!                                   pop_due: earliest first, equal ones in the order in which they were set
+//! owners (records, alarms)             here
+//! ┌──────────────────────────┐   ┌──────────────────────────────────────────────────────┐
+//! │ Deadline: at, armed, …   │◀──│ heap: key, owner   key, owner   key, queue ──▶ queue │──▶ due: earliest first, equal
+//! └──────────────────────────┘   └──────────────────────────────────────────────────────┘     ones in the order of setting
 //! ```
 //!
-//! A node is one deadline with its owner's number. A plain node has an entry of its own in the heap; the nodes of a common
-//! timeout stand in a queue, and a node of the queue's own, its proxy, stands in the heap for the head. The store knows
-//! no clock: times are nanoseconds since whatever the caller counts from, and `u64::MAX`, never, is not stored.
+//! Each owner has its [`Deadline`] in its own memory, beside what else is touched when it is set and when it expires. Here is only
+//! its *entry*, in the heap or in the queue of a common timeout: a key and the owner's name. The key may be too early. So the
+//! two most frequent operations, pushing a deadline further away (idle timeouts, on every read) and taking it away (a timeout that
+//! was not needed), write the owner's memory and nothing else. When an entry comes up whose key is not its owner's deadline, it is
+//! *settled*: it gets the right key, or leaves. Each setting is settled at most once, and most never: the next one overwrites it.
 //!
-//! Pushing a deadline forward is what idle timeouts do on every read, so it is lazy: it writes the node and leaves the
-//! heap alone. The key in the heap is then too early. When it comes up it is *settled*: replaced by the node's deadline
-//! and sunk. Each setting is settled at most once, and most never: the next one overwrites it in the node.
+//! The store knows no clock: times are nanoseconds since whatever the caller counts from, and `u64::MAX`, never, is not stored.
 //!
 //! Invariants
-//! 1. The key of an entry is never after the deadline and sequence of its node. So a first entry that equals its node is
+//! 1. The key of an entry is never after the deadline and sequence of its owner. So a first entry that equals its owner's is
 //!    exactly the earliest, and one that is after `now` means that nothing is due.
 //! 2. Every setting takes the next sequence number, also the lazy one: equal deadlines expire in the order of the last
-//!    settings, across plain and common nodes (HEAP-5, CT-4).
-//! 3. A plain node has an entry from its insertion to its removal. A proxy's entry outlives the queue's last node, until
-//!    it is settled: a queue that is emptied and filled again does not touch the heap.
-//! 4. A proxy has the deadline and sequence of its queue's head, or `NEVER` for an empty queue.
+//!    settings, across plain and common ones (HEAP-5, CT-4).
+//! 3. An owner has one entry at most, `Deadline::home` says where, and `places` has the place there. An armed one has an entry.
+//! 4. A queue with entries has one entry of its own in the heap, never after its head; so may an empty one until that comes up.
 
 mod heap;
 mod queues;
@@ -31,74 +30,219 @@ mod tests;
 
 use std::io;
 
-use heap::{Entry, Heap};
+use heap::Heap;
 use queues::Queue;
 
-/// The deadline of nothing: a proxy without nodes.
-const NEVER: u64 = u64::MAX;
-
-/// No node: the end of a list.
-const NONE: u32 = u32::MAX;
-
-/// Names a deadline, from its insertion until it expires or is removed. After that the name is given out again.
+/// Who has a deadline: the record or the alarm of this index.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct DeadlineId(u32);
+pub(crate) struct Owner(u32);
+
+/// From this number on, owners are queues.
+const QUEUES: u32 = u32::MAX - 512;
+/// No owner: what fills heap slots that are vacant, and queue places whose owner has left.
+const NOBODY: u32 = u32::MAX;
+
+impl Owner {
+    #[inline]
+    pub(crate) fn record(index: u32) -> Owner {
+        Owner(index << 1)
+    }
+
+    #[inline]
+    pub(crate) fn alarm(index: u32) -> Owner {
+        Owner(index << 1 | 1)
+    }
+
+    fn queue(id: QueueId) -> Owner {
+        Owner(QUEUES + u32::from(id.0))
+    }
+
+    #[inline]
+    pub(crate) fn is_alarm(self) -> bool {
+        self.0 & 1 != 0
+    }
+
+    /// The index of the record or alarm.
+    #[inline]
+    pub(crate) fn index(self) -> u32 {
+        self.0 >> 1
+    }
+
+    #[inline]
+    fn as_queue(self) -> Option<QueueId> {
+        (self.0 >= QUEUES).then(|| QueueId((self.0 - QUEUES) as u16))
+    }
+}
+
+/// How many records, and how many alarms, can be told apart.
+pub(crate) const MOST_OWNERS: u32 = QUEUES / 2;
 
 /// Names a common-timeout queue of one store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct QueueId(u16);
 
-/// What a node is.
+/// Where an owner's entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    /// Unused; `next` leads to the next free node.
-    Free,
-    /// A deadline with an entry of its own.
-    Plain,
-    /// A deadline in a queue.
-    Common(QueueId),
-    /// A queue's stand-in in the heap.
-    Proxy(QueueId),
+struct Home(u16);
+
+impl Home {
+    /// It has none.
+    const NOWHERE: Home = Home(u16::MAX);
+    const HEAP: Home = Home(u16::MAX - 1);
+
+    fn queue(id: QueueId) -> Home {
+        Home(id.0)
+    }
 }
 
-/// One deadline. 32 bytes, so that none crosses a cache line; where its entry is, the heap keeps.
+/// A deadline, in the memory of its owner. 16 bytes.
 #[derive(Clone, Copy, Debug)]
-struct Node {
-    /// When it expires. The heap's key may be earlier.
-    deadline: u64,
-    /// The caller's number, never looked at.
-    owner: u64,
+pub(crate) struct Deadline {
+    /// The last one set, also after it has expired or was taken away.
+    at: u64,
     /// When it was set, for the order among equals.
     sequence: u32,
-    kind: Kind,
-    /// Neighbours in the queue; `next` is also the free list's link.
-    previous: u32,
-    next: u32,
+    home: Home,
+    armed: bool,
 }
 
-impl Node {
-    /// The entry that the node ought to have in the heap.
+impl Deadline {
+    /// None, and none yet.
+    pub(crate) const NONE: Deadline = Deadline {
+        at: 0,
+        sequence: 0,
+        home: Home::NOWHERE,
+        armed: false,
+    };
+
+    /// Will it expire?
     #[inline]
-    fn entry(&self, index: u32) -> Entry {
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed
+    }
+
+    /// When it expires, if it will.
+    #[inline]
+    pub(crate) fn armed_at(&self) -> Option<u64> {
+        self.armed.then_some(self.at)
+    }
+
+    /// When it expires, or did, or would have.
+    #[inline]
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Was the entry made for the last setting?
+    #[inline]
+    fn is_at(&self, entry: &Entry) -> bool {
+        self.at == entry.at && self.sequence == entry.sequence
+    }
+
+    fn entry(&self, owner: Owner) -> Entry {
         Entry {
-            deadline: self.deadline,
+            at: self.at,
             sequence: self.sequence,
-            node: index,
+            owner,
         }
     }
 }
+
+/// Where deadlines are.
+pub(crate) trait Owners {
+    fn deadline(&mut self, owner: Owner) -> &mut Deadline;
+}
+
+/// A key with the owner that it stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Entry {
+    at: u64,
+    sequence: u32,
+    owner: Owner,
+}
+
+/// A deadline that has passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due(Entry);
+
+impl Due {
+    /// Whose it was.
+    #[inline]
+    pub(crate) fn owner(self) -> Owner {
+        self.0.owner
+    }
+}
+
+/// What is nowhere: after every entry.
+const VACANT: Entry = Entry {
+    at: u64::MAX,
+    sequence: 0,
+    owner: Owner(NOBODY),
+};
+
+impl Entry {
+    /// Whether this entry expires before `other`.
+    ///
+    /// Sequences are compared around their wrap: right as long as two *equal* deadlines were set less than 2^31 settings
+    /// apart. Beyond that the order of those two is arbitrary, their time is not.
+    #[inline]
+    fn before(&self, other: &Entry) -> bool {
+        if self.at == other.at {
+            return self.sequence.wrapping_sub(other.sequence) > 1 << 31;
+        }
+        self.at < other.at
+    }
+}
+
+/// The place of each owner's entry: the slot in the heap, or the number in its queue. Apart from the owners, because a heap
+/// writes one place per level when it sinks an entry: sixteen of them share a cache line here.
+#[derive(Debug, Default)]
+struct Places(Vec<u32>);
+
+impl Places {
+    #[inline]
+    fn get(&self, owner: Owner) -> u32 {
+        self.0[owner.0 as usize]
+    }
+
+    /// Notes the place of an owner that [`make_room`](Places::make_room) has seen. Queues need none: they are only found first.
+    #[inline]
+    fn set(&mut self, owner: Owner, place: u32) {
+        if owner.0 < QUEUES {
+            self.0[owner.0 as usize] = place;
+        }
+    }
+
+    #[inline]
+    fn make_room(&mut self, owner: Owner) {
+        let index = owner.0 as usize;
+        if index >= self.0.len() {
+            self.0.resize(index + 1, 0);
+        }
+    }
+}
+
+/// How many entries [`Deadlines::earliest`] settles at most: beyond that it answers too early rather than late.
+const MOST_SETTLED: usize = 256;
+
+/// How many owners are looked at ahead, where there are more than `MANY`: so their cache misses overlap.
+const AHEAD: usize = 16;
+const MANY: usize = 8;
+
+/// For how many entries at a time lists keep memory.
+const KEPT: usize = 4096;
 
 /// All deadlines of a base.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     heap: Heap,
-    nodes: Vec<Node>,
-    /// The first free node. The last one freed is the first one used again, while it is in the cache.
-    free: u32,
+    places: Places,
     queues: Vec<Queue>,
+    /// Empty: kept for its memory.
+    passed: Vec<Entry>,
     /// What the next setting gets; wraps.
     sequence: u32,
-    /// How many deadlines there are: neither free nodes nor proxies.
+    /// How many are armed.
     len: usize,
 }
 
@@ -107,154 +251,134 @@ impl Deadlines {
     pub(crate) fn new() -> Deadlines {
         Deadlines {
             heap: Heap::new(),
-            nodes: Vec::new(),
-            free: NONE,
+            places: Places::default(),
             queues: Vec::new(),
+            passed: Vec::new(),
             sequence: 0,
             len: 0,
         }
     }
 
-    /// Adds a deadline; `owner` comes back when it expires. O(log n), O(1) for one later than most.
-    pub(crate) fn insert(&mut self, deadline: u64, owner: u64) -> DeadlineId {
-        debug_assert!(
-            deadline != NEVER,
-            "a deadline that never comes is not stored"
-        );
-        let index = self.allocate(deadline, owner, Kind::Plain);
-        self.len += 1;
-        self.heap.insert(self.nodes[index as usize].entry(index));
-        DeadlineId(index)
-    }
-
-    /// Adds a deadline to the queue of a common timeout. O(1) if it is no earlier than the queue's last.
-    pub(crate) fn insert_common(
+    /// Sets an owner's deadline, armed or not. It expires after those with an equal one.
+    ///
+    /// O(1) if it is no earlier than the last one that still has an entry, or if it goes to the end of `queue`, which is where a
+    /// common timeout that was not set lately goes; else O(log n).
+    #[inline]
+    pub(crate) fn set(
         &mut self,
-        queue: QueueId,
-        deadline: u64,
-        owner: u64,
-    ) -> DeadlineId {
-        debug_assert!(
-            deadline != NEVER,
-            "a deadline that never comes is not stored"
-        );
-        let index = self.allocate(deadline, owner, Kind::Common(queue));
-        self.len += 1;
-        self.link(queue, index);
-        DeadlineId(index)
+        owner: Owner,
+        deadline: &mut Deadline,
+        at: u64,
+        queue: Option<QueueId>,
+    ) {
+        debug_assert!(at != u64::MAX, "a deadline that never comes is not stored");
+        let sequence = self.sequence;
+        self.sequence = sequence.wrapping_add(1);
+        self.len += usize::from(!deadline.armed);
+        let is_later = at >= deadline.at;
+        *deadline = Deadline {
+            at,
+            sequence,
+            home: deadline.home,
+            armed: true,
+        };
+        if deadline.home == Home::NOWHERE || !is_later {
+            self.enter(owner, deadline, queue);
+        }
     }
 
-    /// Moves a deadline. It expires after those with an equal deadline, as if it had been inserted now.
+    /// Takes a deadline away before it expires. Its entry stays for the next one, until it comes up. O(1).
+    #[inline]
+    pub(crate) fn clear(&mut self, deadline: &mut Deadline) {
+        self.len -= usize::from(deadline.armed);
+        deadline.armed = false;
+    }
+
+    /// Takes a deadline away for good: its owner's name may be given to another.
+    #[inline]
+    pub(crate) fn forget(&mut self, owner: Owner, deadline: &mut Deadline) {
+        self.clear(deadline);
+        if deadline.home != Home::NOWHERE {
+            self.withdraw(owner, deadline);
+        }
+    }
+
+    /// The earliest deadline; never later, and earlier only if there are very many entries before it that have been cleared.
     ///
-    /// A plain deadline is moved later in O(1) without a look at the heap. A common one keeps its queue.
-    pub(crate) fn set(&mut self, id: DeadlineId, deadline: u64) {
-        debug_assert!(
-            deadline != NEVER,
-            "a deadline that never comes is not stored"
-        );
-        let sequence = self.next_sequence();
-        let node = &mut self.nodes[id.0 as usize];
-        match node.kind {
-            Kind::Plain => {
-                let later = deadline >= node.deadline;
-                node.deadline = deadline;
-                node.sequence = sequence;
-                if !later {
-                    self.advance(id.0);
-                }
-            }
-            Kind::Common(queue) => {
-                self.unlink(queue, id.0);
-                let node = &mut self.nodes[id.0 as usize];
-                node.deadline = deadline;
-                node.sequence = sequence;
-                self.link(queue, id.0);
-            }
-            Kind::Free | Kind::Proxy(_) => debug_assert!(false, "{id:?} names no deadline"),
+    /// Settles the entries before it: each was pushed forward or cleared since it was last settled, so they are paid for.
+    pub(crate) fn earliest(&mut self, owners: &mut impl Owners) -> Option<u64> {
+        if self.len == 0 {
+            return None;
         }
-    }
-
-    /// Takes a deadline out before it expires.
-    pub(crate) fn remove(&mut self, id: DeadlineId) {
-        match self.nodes[id.0 as usize].kind {
-            Kind::Plain => {
-                self.heap.remove(id.0);
-            }
-            Kind::Common(queue) => self.unlink(queue, id.0),
-            Kind::Free | Kind::Proxy(_) => {
-                debug_assert!(false, "{id:?} names no deadline");
-                return;
-            }
-        }
-        self.len -= 1;
-        self.release(id.0);
-    }
-
-    /// When it expires.
-    pub(crate) fn deadline(&self, id: DeadlineId) -> u64 {
-        self.nodes[id.0 as usize].deadline
-    }
-
-    /// The number that was given at its insertion.
-    #[cfg(test)]
-    pub(crate) fn owner(&self, id: DeadlineId) -> u64 {
-        self.nodes[id.0 as usize].owner
-    }
-
-    /// The queue that it stands in; none for a plain one.
-    pub(crate) fn queue(&self, id: DeadlineId) -> Option<QueueId> {
-        match self.nodes[id.0 as usize].kind {
-            Kind::Common(queue) => Some(queue),
-            Kind::Free | Kind::Plain | Kind::Proxy(_) => None,
-        }
-    }
-
-    /// The earliest deadline: exact, not a bound, so that the loop does not wake for one that has moved.
-    ///
-    /// Settles the entries before it: each was pushed forward since it was last settled, so they are paid for.
-    pub(crate) fn earliest(&mut self) -> Option<u64> {
-        loop {
+        for _ in 0..MOST_SETTLED {
             let first = self.heap.first()?;
-            if first == self.nodes[first.node as usize].entry(first.node) {
-                return Some(first.deadline);
+            if self.settle(first, owners).is_some() {
+                return Some(first.at);
             }
-            self.settle(first.node);
         }
+        self.heap.first().map(|first| first.at)
     }
 
-    /// Takes out the earliest deadline if it has passed, and returns it with its owner. A deadline equal to `now` has
-    /// passed (TIME-13).
+    /// Disarms all deadlines that have passed and puts their owners into `due`, in the order of expiry. A deadline equal to `now`
+    /// has passed (TIME-13).
     ///
-    /// One that is set while a caller drains the store may be due at once: a caller that must end collects first.
-    pub(crate) fn pop_due(&mut self, now: u64) -> Option<(u64, u64)> {
-        loop {
-            let first = self.heap.first()?;
-            if first.deadline > now {
-                return None;
+    /// All at once, because that is much cheaper than one by one: the heap closes its holes from below, and the cache misses of
+    /// many owners overlap.
+    pub(crate) fn take_due(&mut self, now: u64, owners: &mut impl Owners, due: &mut Vec<Due>) {
+        if self.heap.first().is_none_or(|first| first.at > now) {
+            return;
+        }
+        let mut passed = std::mem::take(&mut self.passed);
+        self.heap.take_until(now, &mut passed, &mut self.places);
+        for chunk in passed.chunks(AHEAD) {
+            if passed.len() > MANY {
+                warm_up(chunk, owners);
             }
-            let node = &self.nodes[first.node as usize];
-            if first != node.entry(first.node) {
-                self.settle(first.node);
-                continue;
+            for &entry in chunk {
+                match entry.owner.as_queue() {
+                    Some(queue) => self.take_due_of(queue, now, owners, due),
+                    None => self.take(entry, now, owners, due),
+                }
             }
-            let index = match node.kind {
-                Kind::Proxy(queue) => {
-                    let head = self.queues[usize::from(queue.0)].head;
-                    self.unlink(queue, head);
-                    head
-                }
-                _ => {
-                    self.heap.remove(first.node);
-                    first.node
-                }
-            };
-            let Node {
-                deadline, owner, ..
-            } = self.nodes[index as usize];
+        }
+        passed.clear();
+        passed.shrink_to(KEPT);
+        self.passed = passed;
+        // From the oldest setting on, around the wrap.
+        let newest = self.sequence;
+        due.sort_unstable_by_key(|Due(entry)| (entry.at, entry.sequence.wrapping_sub(newest)));
+    }
+
+    /// The owner of an entry whose key has passed is due, or its deadline is a later one, or it has none any more.
+    #[inline]
+    fn take(&mut self, entry: Entry, now: u64, owners: &mut impl Owners, due: &mut Vec<Due>) {
+        let deadline = owners.deadline(entry.owner);
+        deadline.home = Home::NOWHERE;
+        if !deadline.armed {
+            return;
+        }
+        let entry = deadline.entry(entry.owner);
+        if deadline.at <= now {
+            deadline.armed = false;
             self.len -= 1;
-            self.release(index);
-            return Some((deadline, owner));
+            due.push(Due(entry));
+        } else {
+            deadline.home = Home::HEAP;
+            self.heap.insert(entry, &mut self.places);
         }
+    }
+
+    /// The same for the entries of a queue, whose own entry has left the heap.
+    fn take_due_of(&mut self, id: QueueId, now: u64, owners: &mut impl Owners, due: &mut Vec<Due>) {
+        while let Some(head) = self.queues[usize::from(id.0)].head() {
+            if head.at > now {
+                let owner = Owner::queue(id);
+                return self.heap.insert(Entry { owner, ..head }, &mut self.places);
+            }
+            self.queues[usize::from(id.0)].pop();
+            self.take(head, now, owners, due);
+        }
+        self.queues[usize::from(id.0)].announced = false;
     }
 
     /// The queue of the common timeout `duration_ns`: the same one for the same duration (CT-1, CT-2).
@@ -267,8 +391,7 @@ impl Deadlines {
             return Ok(id);
         }
         let id = queues::next_id(&self.queues)?;
-        let proxy = self.allocate(NEVER, 0, Kind::Proxy(id));
-        self.queues.push(Queue::new(duration_ns, proxy));
+        self.queues.push(Queue::new(duration_ns));
         Ok(id)
     }
 
@@ -277,165 +400,164 @@ impl Deadlines {
         self.queues[usize::from(queue.0)].duration_ns
     }
 
-    /// How many deadlines are stored.
+    /// How many deadlines are armed.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether none is stored.
+    /// Whether none is armed.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Every deadline with its owner, in no order that means anything: for the tests.
-    #[cfg(test)]
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (DeadlineId, u64, u64)> + '_ {
-        let is_deadline = |node: &Node| matches!(node.kind, Kind::Plain | Kind::Common(_));
-        (0..)
-            .zip(&self.nodes)
-            .filter(move |(_, node)| is_deadline(node))
-            .map(|(index, node)| (DeadlineId(index), node.deadline, node.owner))
-    }
-
-    /// A node of this content, set now. Linking it is the caller's.
-    fn allocate(&mut self, deadline: u64, owner: u64, kind: Kind) -> u32 {
-        let node = Node {
-            deadline,
-            owner,
-            sequence: self.next_sequence(),
-            kind,
-            previous: NONE,
-            next: NONE,
-        };
-        if self.free != NONE {
-            let index = self.free;
-            self.free = self.nodes[index as usize].next;
-            self.nodes[index as usize] = node;
-            return index;
+    /// Brings the entry of a deadline that was just set where it belongs (invariant 1).
+    #[inline(never)]
+    fn enter(&mut self, owner: Owner, deadline: &mut Deadline, queue: Option<QueueId>) {
+        let entry = deadline.entry(owner);
+        match deadline.home {
+            Home::NOWHERE => {}
+            Home::HEAP => {
+                let slot = self.places.get(owner);
+                return self.heap.advance(slot, entry, &mut self.places);
+            }
+            Home(queue) => {
+                let place = self.places.get(owner);
+                if !entry.before(&self.queues[usize::from(queue)].entry(place)) {
+                    return;
+                }
+                self.withdraw(owner, deadline);
+            }
         }
-        let index = u32::try_from(self.nodes.len())
-            .ok()
-            .filter(|&index| index < NONE - 3)
-            .expect("2^32 deadlines are 250 GB of nodes and entries, beyond any number of descriptors and timers");
-        self.nodes.push(node);
-        index
+        self.places.make_room(owner);
+        deadline.home = match queue {
+            Some(id) if self.queues[usize::from(id.0)].accepts(entry.at) => {
+                self.line_up(id, entry);
+                Home::queue(id)
+            }
+            _ => {
+                self.heap.insert(entry, &mut self.places);
+                Home::HEAP
+            }
+        };
     }
 
-    /// Puts a node, linked nowhere any more, on the free list.
-    fn release(&mut self, index: u32) {
-        let node = &mut self.nodes[index as usize];
-        node.kind = Kind::Free;
-        node.next = self.free;
-        self.free = index;
+    /// Puts an entry at the end of a queue, which the heap hears of if it is the first.
+    fn line_up(&mut self, id: QueueId, entry: Entry) {
+        let queue = &mut self.queues[usize::from(id.0)];
+        let place = queue.push(entry);
+        self.places.set(entry.owner, place);
+        if !queue.announced {
+            queue.announced = true;
+            let owner = Owner::queue(id);
+            self.heap.insert(Entry { owner, ..entry }, &mut self.places);
+        }
     }
 
-    fn next_sequence(&mut self) -> u32 {
-        let sequence = self.sequence;
-        self.sequence = sequence.wrapping_add(1);
-        sequence
+    /// Takes an entry out, wherever it is.
+    #[inline(never)]
+    fn withdraw(&mut self, owner: Owner, deadline: &mut Deadline) {
+        let place = self.places.get(owner);
+        match std::mem::replace(&mut deadline.home, Home::NOWHERE) {
+            Home::NOWHERE => {}
+            Home::HEAP => self.heap.remove(place, &mut self.places),
+            Home(queue) => self.queues[usize::from(queue)].remove(place, &mut self.places),
+        }
+    }
+
+    /// If the first entry of the heap is its owner's, or that of a queue whose head is its owner's, returns the owner. Else brings
+    /// it nearer to that.
+    #[inline]
+    fn settle(&mut self, first: Entry, owners: &mut impl Owners) -> Option<Owner> {
+        if let Some(queue) = first.owner.as_queue() {
+            return self.settle_queue(queue, first, owners);
+        }
+        let deadline = owners.deadline(first.owner);
+        if deadline.armed && deadline.is_at(&first) {
+            return Some(first.owner);
+        }
+        if deadline.armed {
+            let entry = deadline.entry(first.owner);
+            self.heap.replace(entry, &mut self.places);
+        } else {
+            deadline.home = Home::NOWHERE;
+            self.heap.pop(&mut self.places);
+        }
+        None
+    }
+
+    fn settle_queue(
+        &mut self,
+        id: QueueId,
+        first: Entry,
+        owners: &mut impl Owners,
+    ) -> Option<Owner> {
+        let queue = &mut self.queues[usize::from(id.0)];
+        let Some(head) = queue.head() else {
+            queue.announced = false;
+            self.heap.pop(&mut self.places);
+            return None;
+        };
+        if (head.at, head.sequence) != (first.at, first.sequence) {
+            let owner = first.owner;
+            self.heap.replace(Entry { owner, ..head }, &mut self.places);
+            return None;
+        }
+        let deadline = owners.deadline(head.owner);
+        if deadline.armed && deadline.is_at(&head) {
+            return Some(head.owner);
+        }
+        // It was set again, to a time before the queue's last: the heap is where it finds its place.
+        queue.pop();
+        deadline.home = Home::NOWHERE;
+        if deadline.armed {
+            deadline.home = Home::HEAP;
+            let entry = deadline.entry(head.owner);
+            self.heap.insert(entry, &mut self.places);
+        }
+        None
     }
 
     /// Panics unless the invariants of the page and of both files hold.
     #[cfg(test)]
-    fn validate(&self) {
-        self.heap.validate();
-        let (mut plain, mut common) = (0, 0);
-        for (index, node) in (0..).zip(&self.nodes) {
-            let key = self.heap.entry(index);
-            match node.kind {
-                Kind::Free => assert_eq!(key, None),
-                Kind::Plain => {
-                    plain += 1;
-                    assert!(
-                        !node
-                            .entry(index)
-                            .before(&key.expect("a plain node has an entry"))
-                    );
+    fn validate<'a>(&self, owners: impl Iterator<Item = (Owner, &'a Deadline)>) {
+        self.heap.validate(&self.places);
+        let (mut armed, mut in_heap, mut in_queues) = (0, 0, 0);
+        for (owner, deadline) in owners {
+            armed += usize::from(deadline.armed);
+            let key = match deadline.home {
+                Home::NOWHERE => {
+                    assert!(!deadline.armed, "an armed deadline has an entry");
+                    continue;
                 }
-                Kind::Common(_) => {
-                    common += 1;
-                    assert_eq!(key, None);
+                Home::HEAP => {
+                    in_heap += 1;
+                    self.heap.entry(self.places.get(owner))
                 }
-                Kind::Proxy(queue) => {
-                    let head = self.queues[usize::from(queue.0)].head;
-                    if head == NONE {
-                        assert_eq!(node.deadline, NEVER);
-                    } else {
-                        let head = &self.nodes[head as usize];
-                        assert_eq!(
-                            (node.deadline, node.sequence),
-                            (head.deadline, head.sequence)
-                        );
-                        assert!(
-                            !node
-                                .entry(index)
-                                .before(&key.expect("a waiting queue has an entry"))
-                        );
-                    }
+                Home(queue) => {
+                    in_queues += 1;
+                    self.queues[usize::from(queue)].entry(self.places.get(owner))
                 }
-            }
+            };
+            assert_eq!(key.owner, owner);
+            assert!(!deadline.entry(owner).before(&key), "the key is not late");
         }
-        let linked: usize = self
-            .queues
-            .iter()
-            .map(|queue| queue.validate(&self.nodes))
-            .sum();
-        assert_eq!(linked, common);
-        assert_eq!(plain + common, self.len);
-        assert_eq!(self.iter().count(), self.len);
+        let announced = self.queues.iter().filter(|queue| queue.announced).count();
+        assert_eq!(self.heap.len(), in_heap + announced);
+        assert_eq!(
+            self.queues.iter().map(Queue::validate).sum::<usize>(),
+            in_queues
+        );
+        assert_eq!(armed, self.len);
     }
+}
 
-    /// Lets the heap follow a node that may have become earlier than its key (invariant 1).
-    fn advance(&mut self, index: u32) {
-        let entry = self.nodes[index as usize].entry(index);
-        match self.heap.entry(index) {
-            // Earlier than before, but the key is older still: `set` was lazy in between.
-            Some(key) if !entry.before(&key) => {}
-            Some(_) => self.heap.change(entry),
-            None => self.heap.insert(entry),
-        }
-    }
-
-    /// Replaces a key that is too early by its node's; takes it out if it stands for an empty queue.
-    fn settle(&mut self, index: u32) {
-        let entry = self.nodes[index as usize].entry(index);
-        if entry.deadline == NEVER {
-            self.heap.remove(index);
-        } else {
-            self.heap.change(entry);
-        }
-    }
-
-    fn link(&mut self, queue: QueueId, index: u32) {
-        let list = &mut self.queues[usize::from(queue.0)];
-        list.link(&mut self.nodes, index);
-        if list.head == index {
-            self.follow_head(queue);
-        }
-    }
-
-    fn unlink(&mut self, queue: QueueId, index: u32) {
-        let list = &mut self.queues[usize::from(queue.0)];
-        let was_head = list.head == index;
-        list.unlink(&mut self.nodes, index);
-        if was_head {
-            self.follow_head(queue);
-        }
-    }
-
-    /// Gives the proxy what the queue's head has (invariant 4). The heap hears only of an earlier one.
-    fn follow_head(&mut self, queue: QueueId) {
-        let Queue { head, proxy, .. } = self.queues[usize::from(queue.0)];
-        if head == NONE {
-            self.nodes[proxy as usize].deadline = NEVER;
-            return;
-        }
-        let Node {
-            deadline, sequence, ..
-        } = self.nodes[head as usize];
-        let node = &mut self.nodes[proxy as usize];
-        node.deadline = deadline;
-        node.sequence = sequence;
-        self.advance(proxy);
-    }
+/// Touches the deadlines of entries.
+#[inline(never)]
+fn warm_up(entries: &[Entry], owners: &mut impl Owners) {
+    let plain = entries.iter().map(|entry| entry.owner);
+    let sum = plain
+        .filter(|owner| owner.as_queue().is_none())
+        .fold(0, |sum, owner| sum ^ owners.deadline(owner).sequence);
+    std::hint::black_box(sum);
 }

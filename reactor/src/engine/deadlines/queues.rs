@@ -1,98 +1,136 @@
-//! Common-timeout queues: deadlines of one duration in the order in which they expire.
+//! Common-timeout queues: entries of one duration in the order in which they expire.
 //!
-//! With one duration for all, a later setting has a later deadline, so that a list does what a heap does: setting appends,
-//! expiry takes the head, and both cost O(1) however many wait (CT-4). The links are in the nodes; this file owns the
-//! ends of the lists and the rules of linking.
+//! With one duration for all, a later setting has a later deadline, so that a queue does what a heap does: setting appends,
+//! expiry takes the head, and both cost O(1) however many wait (CT-4). An entry whose owner has left stays as a gap until it
+//! comes to the head, or until there are more gaps than entries.
 //!
 //! Invariants
-//! 1. From head to tail the deadlines never decrease, and equal ones stand in the order in which they were set.
-//! 2. A queue without nodes has `NONE` at both ends, a queue with nodes at neither.
-//! 3. No two queues have the same duration (CT-2), and queues are never removed: a `QueueId` stays good.
+//! 1. From head to tail the keys never decrease, and equal ones stand in the order in which they were set.
+//! 2. No two queues have the same duration (CT-2), and queues are never removed: a `QueueId` stays good.
+//! 3. `gaps` counts the gaps, of which the head is none.
 
+use std::collections::VecDeque;
 use std::io;
 
-use super::{NONE, Node, QueueId};
+use super::{Entry, NOBODY, Owner, Places, QueueId};
 
 /// How many queues a base may have (CT-3). Their lookup is linear.
 const MOST_QUEUES: usize = 256;
+/// With fewer gaps than this a queue is not tidied up.
+const FEW_GAPS: usize = 64;
 
-/// One duration and the nodes that wait for it.
+/// One duration and the entries that wait for it.
 #[derive(Debug)]
 pub(super) struct Queue {
     pub(super) duration_ns: u64,
-    /// The node that stands for the queue in the heap: its deadline and sequence are those of the head.
-    pub(super) proxy: u32,
-    /// The first to expire.
-    pub(super) head: u32,
-    tail: u32,
+    entries: VecDeque<Entry>,
+    /// The number of the head; wraps. Entries are numbered in the order of their coming.
+    first: u32,
+    gaps: usize,
+    /// The latest key there was since the heap has an entry for this queue.
+    latest: u64,
+    /// Does the heap have an entry for this queue? Never after its head.
+    pub(super) announced: bool,
 }
 
 impl Queue {
-    pub(super) fn new(duration_ns: u64, proxy: u32) -> Queue {
+    pub(super) fn new(duration_ns: u64) -> Queue {
         Queue {
             duration_ns,
-            proxy,
-            head: NONE,
-            tail: NONE,
+            entries: VecDeque::new(),
+            first: 0,
+            gaps: 0,
+            latest: 0,
+            announced: false,
         }
     }
 
-    /// Links `index` in, behind every node that expires no later. Its deadline must be set, and now: it goes behind equals.
-    ///
-    /// The place is looked for from the tail. That ends at once unless the deadline lies before the tail's, which takes
-    /// a clock base older than that of the last setting: a cached time, or a persistent event re-armed from its deadline.
-    pub(super) fn link(&mut self, nodes: &mut [Node], index: u32) {
-        let deadline = nodes[index as usize].deadline;
-        let mut before = self.tail;
-        while before != NONE && nodes[before as usize].deadline > deadline {
-            before = nodes[before as usize].previous;
-        }
-        let after = match before {
-            NONE => std::mem::replace(&mut self.head, index),
-            before => std::mem::replace(&mut nodes[before as usize].next, index),
-        };
-        match after {
-            NONE => self.tail = index,
-            after => nodes[after as usize].previous = index,
-        }
-        let node = &mut nodes[index as usize];
-        node.previous = before;
-        node.next = after;
+    /// May an entry of this time stand at the end? Not if its time is counted from before the last one's: that takes a cached
+    /// time, or a persistent event re-armed from its deadline.
+    #[inline]
+    pub(super) fn accepts(&self, at: u64) -> bool {
+        !self.announced || at >= self.latest
     }
 
-    /// Takes `index` out of the list.
-    pub(super) fn unlink(&mut self, nodes: &mut [Node], index: u32) {
-        let Node { previous, next, .. } = nodes[index as usize];
-        match previous {
-            NONE => self.head = next,
-            previous => nodes[previous as usize].next = next,
-        }
-        match next {
-            NONE => self.tail = previous,
-            next => nodes[next as usize].previous = previous,
+    /// Appends an entry, which must be accepted, and returns its number.
+    #[inline]
+    pub(super) fn push(&mut self, entry: Entry) -> u32 {
+        debug_assert!(self.accepts(entry.at));
+        let number = self.first.wrapping_add(self.entries.len() as u32);
+        self.latest = entry.at;
+        self.entries.push_back(entry);
+        number
+    }
+
+    /// The first entry.
+    #[inline]
+    pub(super) fn head(&self) -> Option<Entry> {
+        self.entries.front().copied()
+    }
+
+    /// Takes the head out.
+    #[inline]
+    pub(super) fn pop(&mut self) {
+        self.entries.pop_front();
+        self.first = self.first.wrapping_add(1);
+        if self.gaps > 0 {
+            self.skip_gaps();
         }
     }
 
-    /// Panics unless the list is ordered and linked both ways; returns its length.
+    /// The entry of a number.
+    pub(super) fn entry(&self, number: u32) -> Entry {
+        self.entries[number.wrapping_sub(self.first) as usize]
+    }
+
+    /// Takes the entry of a number out.
+    pub(super) fn remove(&mut self, number: u32, places: &mut Places) {
+        let index = number.wrapping_sub(self.first) as usize;
+        self.entries[index].owner = Owner(NOBODY);
+        self.gaps += 1;
+        self.skip_gaps();
+        if self.gaps > FEW_GAPS && self.gaps * 2 > self.entries.len() {
+            self.close_gaps(places);
+        }
+    }
+
+    #[inline(never)]
+    fn skip_gaps(&mut self) {
+        while let Some(Entry {
+            owner: Owner(NOBODY),
+            ..
+        }) = self.entries.front()
+        {
+            self.entries.pop_front();
+            self.first = self.first.wrapping_add(1);
+            self.gaps -= 1;
+        }
+    }
+
+    /// Moves the entries together, which each gap has paid for, and gives memory back.
+    #[cold]
+    fn close_gaps(&mut self, places: &mut Places) {
+        self.entries.retain(|entry| entry.owner != Owner(NOBODY));
+        self.entries.shrink_to(2 * self.entries.len());
+        self.gaps = 0;
+        let mut number = self.first;
+        for entry in &self.entries {
+            places.set(entry.owner, number);
+            number = number.wrapping_add(1);
+        }
+    }
+
+    /// Panics unless the invariants of the page hold; returns how many entries there are.
     #[cfg(test)]
-    pub(super) fn validate(&self, nodes: &[Node]) -> usize {
-        let (mut length, mut previous, mut index) = (0, NONE, self.head);
-        while index != NONE {
-            let node = &nodes[index as usize];
-            assert_eq!(node.previous, previous, "back link of node {index}");
-            if previous != NONE {
-                let entry = node.entry(index);
-                assert!(
-                    !entry.before(&nodes[previous as usize].entry(previous)),
-                    "order of the queue"
-                );
-            }
-            length += 1;
-            previous = index;
-            index = node.next;
+    pub(super) fn validate(&self) -> usize {
+        let is_gap = |entry: &&Entry| entry.owner == Owner(NOBODY);
+        for (one, next) in self.entries.iter().zip(self.entries.iter().skip(1)) {
+            assert!(!next.before(one), "order of the queue");
         }
-        assert_eq!(self.tail, previous, "tail of the queue");
-        length
+        assert!(self.entries.front().is_none_or(|head| !is_gap(&head)));
+        assert_eq!(self.entries.iter().filter(is_gap).count(), self.gaps);
+        assert!(self.announced || self.entries.is_empty());
+        self.entries.len() - self.gaps
     }
 }
 
