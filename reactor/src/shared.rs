@@ -23,7 +23,7 @@ use crate::Base;
 use crate::doze::Doze;
 use crate::engine::Engine;
 use crate::lane::Direction;
-use crate::sys::eventfd::EventFd;
+use crate::sys::bell::Bell;
 
 /// I found `WouldBlock`: wake me when this direction is ready.
 pub(crate) struct Arm {
@@ -115,7 +115,7 @@ enum Rest {
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) doze: Doze,
-    pub(crate) bell: EventFd,
+    pub(crate) bell: Bell,
     /// The backend's descriptor where a foreign thread may delete from it (epoll).
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
     mailbox: Mutex<Mailbox>,
@@ -139,7 +139,7 @@ impl Shared {
         let shared = Arc::new(Shared {
             id,
             doze: Doze::new(),
-            bell: EventFd::new()?,
+            bell: Bell::new()?,
             descriptor,
             mailbox: Mutex::default(),
             rest: Mutex::new(Rest::New),

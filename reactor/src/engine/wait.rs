@@ -10,6 +10,7 @@ use super::{Engine, Kind, SIGNALS, is_kind};
 use crate::current;
 use crate::event::Flags;
 use crate::shared::Message;
+use crate::sys::bell::Bell;
 
 /// How long the backend may wait: not at all, for nanoseconds, or without limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +63,8 @@ impl Engine {
                 self.report_fd(report.token, report.ready);
             } else if report.token == SIGNALS {
                 self.signalled = true;
-            } else if !self.edges {
-                // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).
+            } else if Bell::NEEDS_DRAIN || !self.edges {
+                // With edges nobody ever reads an eventfd's counter; without them it would stay ready (THR-10).
                 self.shared.bell.drain();
             }
         }

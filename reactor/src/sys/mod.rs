@@ -5,12 +5,20 @@
 
 use std::{io, os::fd::RawFd};
 
+pub(crate) mod bell;
+pub(crate) mod devpoll;
+#[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-pub(crate) mod eventfd;
+#[cfg(target_os = "linux")]
+mod eventfd;
 pub(crate) mod file;
 pub(crate) mod io_safe;
+pub(crate) mod kqueue;
 pub(crate) mod limits;
 pub(crate) mod numbers;
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
+mod pipe;
 pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod signal;

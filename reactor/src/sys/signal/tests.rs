@@ -78,7 +78,7 @@ fn errno_survives_the_handler() {
     let receiver = Receiver::new().unwrap();
     receiver.add(libc::SIGUSR1).unwrap();
     // SAFETY: the C library returns a valid pointer to this thread's `errno`.
-    let errno = unsafe { libc::__errno_location() };
+    let errno = unsafe { errno_location() };
     // SAFETY: as above.
     unsafe { errno.write(libc::EXDEV) };
     handler(libc::SIGUSR1);
@@ -205,7 +205,7 @@ fn storm_never_hits_a_closed_bell() {
             receiver.add(libc::SIGUSR1).unwrap();
             drop(receiver);
             // Likely gets the number of the eventfd that was just closed. Eight bytes in it would be a late bell.
-            let stray = EventFd::new().unwrap();
+            let stray = Bell::new().unwrap();
             let ready = crate::sys::poll::poll_now(stray.as_fd(), crate::Interest::READ).unwrap();
             assert!(ready.is_empty());
         }

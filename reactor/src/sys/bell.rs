@@ -1,0 +1,52 @@
+//! The bell that ends a base's wait from another thread or from a signal handler.
+
+#[cfg(target_os = "linux")]
+pub(crate) use super::eventfd::EventFd as Bell;
+#[cfg(target_os = "linux")]
+pub(super) use super::eventfd::ring;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use super::pipe::Pipe as Bell;
+#[cfg(not(target_os = "linux"))]
+pub(super) use super::pipe::ring;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        flags::{Interest, Ready},
+        sys::{pipe::Pipe, poll::poll_now},
+    };
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    fn is_ringing(bell: BorrowedFd<'_>) -> bool {
+        poll_now(bell, Interest::READ)
+            .unwrap()
+            .contains(Ready::READ)
+    }
+
+    #[test]
+    fn rings_until_drained() {
+        let bell = Bell::new().unwrap();
+        assert!(!is_ringing(bell.as_fd()));
+        bell.drain();
+        bell.ring();
+        bell.ring();
+        assert!(is_ringing(bell.as_fd()));
+        bell.drain();
+        assert!(!is_ringing(bell.as_fd()));
+    }
+
+    /// The bell of the systems without eventfd; full, too.
+    #[test]
+    fn pipe_rings_until_drained() {
+        let bell = Pipe::new().unwrap();
+        assert!(!is_ringing(bell.as_fd()));
+        bell.drain();
+        for rings in [1, 256, 100_000] {
+            (0..rings).for_each(|_| bell.ring());
+            assert!(is_ringing(bell.as_fd()));
+            bell.drain();
+            assert!(!is_ringing(bell.as_fd()), "after {rings} rings");
+        }
+    }
+}
