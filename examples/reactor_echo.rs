@@ -170,20 +170,32 @@ fn serve(server: &Rc<Server>, stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all back. What the socket does not take now waits in an event of its own, and reading waits with it.
-fn echo(open: &Rc<Open>, stream: &TcpStream, mut data: &[u8], reader: &Event) {
-    while !data.is_empty() {
-        match (&*stream).write(data) {
-            Ok(written) => data = &data[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                if let Err(error) = finish_later(open, stream, data.to_vec(), reader) {
-                    eprintln!("connection: {error}");
-                    drop(reader.del());
-                }
-                return;
+/// Writes all back.
+fn echo(open: &Rc<Open>, stream: &TcpStream, data: &[u8], reader: &Event) {
+    match (&*stream).write(data) {
+        Ok(written) if written == data.len() => {}
+        result => echo_rest(open, stream, data, result, reader),
+    }
+}
+
+/// What the socket does not take now waits in an event of its own, and reading waits with it.
+#[cold]
+fn echo_rest(
+    open: &Rc<Open>,
+    stream: &TcpStream,
+    data: &[u8],
+    result: io::Result<usize>,
+    reader: &Event,
+) {
+    match result {
+        Ok(written) => echo(open, stream, &data[written..], reader),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            if let Err(error) = finish_later(open, stream, data.to_vec(), reader) {
+                eprintln!("connection: {error}");
+                drop(reader.del());
             }
-            Err(_) => return drop(reader.del()),
         }
+        Err(_) => drop(reader.del()),
     }
 }
 

@@ -238,8 +238,7 @@ impl<'q> AtHome<'q> {
     }
 
     fn run_each(self, limit: usize, operations: u32) -> usize {
-        let running = self.home.running.get();
-        self.home.running.set(running + 1);
+        let _running = Running::begin(&self.home.running);
         let mut ran = 0;
         while ran < limit {
             // The queue may be shorter than it was: a task that calls `block_on` runs the others.
@@ -247,11 +246,10 @@ impl<'q> AtHome<'q> {
                 break;
             };
             levent_reactor::current::refill(operations);
-            // Does not unwind: the cell hands a panic on to the task's awaiter.
+            // The cell hands a panic on to the task's awaiter. It unwinds only with a detached task's payload that panics when dropped.
             runnable.run();
             ran += 1;
         }
-        self.home.running.set(running);
         count_polls(ran);
         ran
     }
@@ -360,8 +358,32 @@ impl<'q> AtHome<'q> {
     }
 }
 
+/// One more `run_each` on the stack, until it is dropped.
+struct Running<'q>(&'q Cell<usize>);
+
+impl<'q> Running<'q> {
+    fn begin(count: &'q Cell<usize>) -> Running<'q> {
+        count.set(count.get() + 1);
+        Running(count)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// Calls a waker or an unparker, which are foreign code: its panic ends here, since whoever wakes us did nothing wrong and
 /// the next bell must ring too. The panic hook has reported it.
 fn swallow(call: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(call));
+    let mut result = catch_unwind(AssertUnwindSafe(call));
+    // Dropping the payload is foreign code too, and what that throws has a payload again. Somebody who goes on like that is given up on.
+    for _ in 0..3 {
+        match result {
+            Ok(()) => return,
+            Err(payload) => result = catch_unwind(AssertUnwindSafe(|| drop(payload))),
+        }
+    }
+    std::mem::forget(result);
 }

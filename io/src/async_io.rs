@@ -1,7 +1,8 @@
 //! `Async<T>`: a descriptor and its registration.
 //!
 //! Invariants
-//! 1. `source` is registered for the descriptor that `fd(io)` answers, from construction until `release`.
+//! 1. `source` is registered for the descriptor that `io` answered at construction, until `release`. `io` is not asked again: safe
+//!    code may answer differently each time.
 //! 2. `io` is `Some` until `into_inner` or `drop`, and both release the source first: the reactor never knows a closed
 //!    descriptor.
 //! 3. The reactor holds names only, never `T`, and no clone of an `Arc` around this: `Arc::into_inner` works.
@@ -54,9 +55,6 @@ pub struct Async<T> {
     source: Source,
     /// Taken by `into_inner`; `Some` for everybody else.
     io: Option<T>,
-    /// How `io` answers for its descriptor. Kept as a function since `Drop` and [`Async::readable`] may ask `T` for no
-    /// bound, and a stored number could only be lent out again by `unsafe` code.
-    fd: for<'a> fn(&'a T) -> BorrowedFd<'a>,
 }
 
 /// Nothing is ever pinned inside.
@@ -101,7 +99,6 @@ impl<T: AsFd> Async<T> {
         Ok(Async {
             source,
             io: Some(io),
-            fd: T::as_fd,
         })
     }
 }
@@ -121,7 +118,7 @@ impl<T> Async<T> {
     ///
     /// None at present; the signature leaves room for a reactor that cannot let go.
     pub fn into_inner(mut self) -> io::Result<T> {
-        self.source.release(self.descriptor());
+        self.source.release();
         Ok(self.io.take().expect("only `into_inner` takes it"))
     }
 
@@ -129,12 +126,6 @@ impl<T> Async<T> {
     #[inline]
     pub(crate) fn source(&self) -> &Source {
         &self.source
-    }
-
-    /// The descriptor that `source` is registered for.
-    #[inline]
-    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
-        (self.fd)(self.get_ref())
     }
 
     /// The inner object for operations that want it exclusively. Not public: `T` must not be replaced through it.
@@ -147,8 +138,8 @@ impl<T> Async<T> {
 impl<T> Drop for Async<T> {
     /// Deregisters; the fields' own drops close the descriptor afterwards.
     fn drop(&mut self) {
-        if let Some(io) = &self.io {
-            self.source.release((self.fd)(io));
+        if self.io.is_some() {
+            self.source.release();
         }
     }
 }

@@ -31,8 +31,7 @@ impl<T> Async<T> {
     ///
     /// The backend's error if it refuses the interest.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.source()
-            .poll_ready(self.descriptor(), Direction::Read, cx)
+        self.source().poll_ready(Direction::Read, cx)
     }
 
     /// Asks whether the descriptor can be written, and else has the task woken when it can.
@@ -44,8 +43,7 @@ impl<T> Async<T> {
     ///
     /// The backend's error if it refuses the interest.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.source()
-            .poll_ready(self.descriptor(), Direction::Write, cx)
+        self.source().poll_ready(Direction::Write, cx)
     }
 
     /// Runs a read operation, as often as it answers `WouldBlock`, each time after waiting for readability.
@@ -120,9 +118,8 @@ impl<T> Async<T> {
         ready!(current::spend(cx));
         match uninterrupted(|| op(self.inner_mut())) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.source().poll_io(self.descriptor(), direction, cx, || {
-                    Err(io::ErrorKind::WouldBlock.into())
-                })
+                self.source()
+                    .poll_io(direction, cx, || Err(io::ErrorKind::WouldBlock.into()))
             }
             result => Poll::Ready(result),
         }

@@ -10,7 +10,6 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,19 +20,18 @@ use crate::Async;
 
 /// What keeps an `Async` alive: a borrow or a share of it.
 pub(crate) trait Owner {
-    /// The registration and the descriptor it is for.
-    fn registration(&self) -> (&Source, BorrowedFd<'_>);
+    fn registration(&self) -> &Source;
 }
 
 impl<T> Owner for &Async<T> {
-    fn registration(&self) -> (&Source, BorrowedFd<'_>) {
-        (self.source(), self.descriptor())
+    fn registration(&self) -> &Source {
+        self.source()
     }
 }
 
 impl<T> Owner for Arc<Async<T>> {
-    fn registration(&self) -> (&Source, BorrowedFd<'_>) {
-        (self.source(), self.descriptor())
+    fn registration(&self) -> &Source {
+        self.source()
     }
 }
 
@@ -55,15 +53,14 @@ impl<O: Owner> Waiting<O> {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (source, fd) = self.owner.registration();
-        source.poll_waiter(fd, self.direction, cx, &mut self.waiter)
+        let source = self.owner.registration();
+        source.poll_waiter(self.direction, cx, &mut self.waiter)
     }
 }
 
 impl<O: Owner> Drop for Waiting<O> {
     fn drop(&mut self) {
-        let (source, fd) = self.owner.registration();
-        source.cancel_waiter(fd, &mut self.waiter);
+        self.owner.registration().cancel_waiter(&mut self.waiter);
     }
 }
 
@@ -156,7 +153,7 @@ macro_rules! ready_future {
         impl<$($generics)*> fmt::Debug for $name<$($generics)*> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($name))
-                    .field("source", self.0.owner.registration().0)
+                    .field("source", self.0.owner.registration())
                     .finish()
             }
         }

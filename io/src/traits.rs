@@ -73,8 +73,7 @@ impl<T> Async<T> {
         cx: &mut Context<'_>,
         mut op: impl FnMut(&T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        self.source()
-            .poll_io(self.descriptor(), direction, cx, || op(self.get_ref()))
+        self.source().poll_io(direction, cx, || op(self.get_ref()))
     }
 }
 

@@ -4,25 +4,30 @@
 //! that does nothing else; a program that only uses our loops never has it.
 
 use std::io;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use crate::base::{Base, Wait};
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
+use crate::sys::fork;
 
-static BACKGROUND: OnceLock<Result<Arc<Shared>, (io::ErrorKind, String)>> = OnceLock::new();
+/// The base and the count of forks when it was started: its thread does not live on in a forked child.
+static BACKGROUND: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
 
 /// The background base, started now if need be.
 pub(crate) fn base() -> io::Result<Arc<Shared>> {
-    BACKGROUND
-        .get_or_init(|| start().map_err(|error| (error.kind(), error.to_string())))
-        .clone()
-        .map_err(|(kind, message)| {
-            io::Error::new(
-                kind,
-                format!("no base for waiting outside levent's loops: {message}"),
-            )
-        })
+    let mut background = lock(&BACKGROUND);
+    match &*background {
+        Some((forks, shared)) if *forks == fork::count() => Ok(shared.clone()),
+        _ => {
+            let shared = start().map_err(|error| {
+                let message = format!("no base for waiting outside levent's loops: {error}");
+                io::Error::new(error.kind(), message)
+            })?;
+            *background = Some((fork::count(), shared.clone()));
+            Ok(shared)
+        }
+    }
 }
 
 fn start() -> io::Result<Arc<Shared>> {

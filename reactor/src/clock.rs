@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::sys;
+
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
@@ -35,6 +37,9 @@ pub(crate) const NEVER: u64 = u64::MAX;
 #[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
+    /// What the system's clock said at the origin, or a moment later: readings are a little behind rather than ahead, so that no
+    /// deadline is early.
+    reading: u64,
     manual: Option<Arc<AtomicU64>>,
 }
 
@@ -63,8 +68,10 @@ impl Clock {
     /// The system's monotonic clock.
     #[must_use]
     pub fn system() -> Clock {
+        let origin = Instant::now();
         Clock {
-            origin: Instant::now(),
+            origin,
+            reading: sys::clock::monotonic(),
             manual: None,
         }
     }
@@ -76,6 +83,7 @@ impl Clock {
         (
             Clock {
                 origin: Instant::now(),
+                reading: 0,
                 manual: Some(now.clone()),
             },
             ClockHand(now),
@@ -90,7 +98,7 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         match &self.manual {
-            None => nanos(self.origin.elapsed()),
+            None => sys::clock::monotonic().saturating_sub(self.reading),
             Some(now) => now.load(Ordering::Relaxed),
         }
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::time::Duration;
 
-use crate::backend::{Features, Method};
+use crate::backend::{Features, Method, Options};
 use crate::clock::{Clock, nanos};
 
 /// The configuration of a [`Base`](crate::Base): which backend, which clock, which limits.
@@ -14,6 +14,7 @@ use crate::clock::{Clock, nanos};
 /// |---|---|
 /// | `EVENT_NOEPOLL`, `EVENT_NOKQUEUE`, `EVENT_NODEVPOLL`, `EVENT_NOPOLL`, `EVENT_NOSELECT` | present: that method is avoided (BASE-8) |
 /// | `LEVENT_BACKEND` | the name of the one method to use |
+/// | `EVENT_EPOLL_USE_CHANGELIST` | present: as `batch_changes(true)` (BASE-14) |
 /// | `LEVENT_TRUST_SHORT=0` | as `trust_short(false)` |
 ///
 /// ```
@@ -31,6 +32,7 @@ pub struct Config {
     ignore_env: bool,
     no_cache_time: bool,
     trust_short: bool,
+    options: Options,
     limits: Limits,
     clock: Option<Clock>,
 }
@@ -60,6 +62,7 @@ impl Config {
             ignore_env: false,
             no_cache_time: false,
             trust_short: true,
+            options: Options::default(),
             limits: Limits::default(),
             clock: None,
         }
@@ -108,6 +111,23 @@ impl Config {
         self
     }
 
+    /// Has epoll collect changes of interest until the wait, so that adding and deleting the same event in between costs no call. A
+    /// descriptor that cannot be watched is then reported to the event's callback instead of refused by `add` (better than CL-3).
+    /// Do not use it with duplicates of one descriptor (CL-4). Other methods ignore it (BASE-14). Off by default.
+    #[must_use]
+    pub fn batch_changes(mut self, batch: bool) -> Config {
+        self.options.batched = batch;
+        self
+    }
+
+    /// Makes no timer descriptor where epoll has no wait in nanoseconds of its own (Linux before 5.11): waits are rounded up to
+    /// milliseconds there (BASE-15).
+    #[must_use]
+    pub fn disallow_timerfd(mut self) -> Config {
+        self.options.timer = false;
+        self
+    }
+
     /// Bounds each pass over events of priority `min_priority` and less urgent ones: it ends after `interval`, and after
     /// `callbacks` callbacks, and the loop looks for more urgent work. `None`: no such bound (BASE-18).
     #[must_use]
@@ -139,6 +159,15 @@ impl Config {
             return false;
         }
         env::var_os("LEVENT_BACKEND").is_none_or(|only| only.is_empty() || only == name)
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let batched = self.options.batched
+            || !self.ignore_env && env::var_os("EVENT_EPOLL_USE_CHANGELIST").is_some();
+        Options {
+            batched,
+            ..self.options
+        }
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -100,6 +100,25 @@ impl Remote {
         self.send(Message::Continue)
     }
 
+    /// Runs a closure once on the base's thread, `delay` after the base has read the message; without a delay in the next iteration.
+    /// As [`Base::once_after`] it keeps the loop alive until then.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` once the base is gone. A closure that has not run is dropped with the base.
+    pub fn once_after(
+        &self,
+        delay: Duration,
+        closure: impl FnOnce() + Send + 'static,
+    ) -> io::Result<()> {
+        self.post(move |base| base.once_after(delay, closure))
+    }
+
+    /// The number of the base.
+    pub(crate) fn base(&self) -> u32 {
+        self.shared.id
+    }
+
     fn send(&self, message: Message) -> io::Result<()> {
         let loose = self.shared.post(message).map_err(|_| gone())?;
         loose.settle();

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Waker;
@@ -24,6 +25,7 @@ use crate::doze::Doze;
 use crate::engine::Engine;
 use crate::lane::Direction;
 use crate::sys::bell::Bell;
+use crate::sys::fork;
 
 /// I found `WouldBlock`: wake me when this direction is ready.
 pub(crate) struct Arm {
@@ -118,6 +120,8 @@ pub(crate) struct Shared {
     pub(crate) bell: Bell,
     /// The backend's descriptor where a foreign thread may delete from it (epoll).
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
+    /// The count of forks when the base's kernel objects were made.
+    pub(crate) forks: AtomicU32,
     mailbox: Mutex<Mailbox>,
     rest: Mutex<Rest>,
 }
@@ -141,6 +145,7 @@ impl Shared {
             doze: Doze::new(),
             bell: Bell::new()?,
             descriptor,
+            forks: AtomicU32::new(fork::count()),
             mailbox: Mutex::default(),
             rest: Mutex::new(Rest::New),
         });
@@ -159,6 +164,11 @@ impl Shared {
             .as_ref()?
             .get(&id)?
             .upgrade()
+    }
+
+    /// Were the base's kernel objects made by this process, and not by the one that it was forked from?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.forks.load(Ordering::Relaxed) == fork::count()
     }
 
     /// Ends the base's sleep, or makes its next one not happen.
@@ -295,14 +305,26 @@ pub(crate) fn drop_all(wakers: Vec<Waker>) {
     drop(use_up(wakers, drop));
 }
 
+/// Runs foreign code whose panic ends here; the panic hook has reported it.
+fn contain(call: impl FnOnce()) {
+    let mut result = catch_unwind(AssertUnwindSafe(call));
+    // Dropping the payload is foreign code too, and what that throws has a payload again. Somebody who goes on like that is given up on.
+    for _ in 0..3 {
+        match result {
+            Ok(()) => return,
+            Err(payload) => result = catch_unwind(AssertUnwindSafe(|| drop(payload))),
+        }
+    }
+    std::mem::forget(result);
+}
+
 fn use_up(mut wakers: Vec<Waker>, f: fn(Waker)) -> Vec<Waker> {
     if wakers.is_empty() {
         return wakers;
     }
     let mut due = wakers.drain(..);
     while due.len() > 0 {
-        // The payload's own drop may panic as well; it is not ours to care for.
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| due.by_ref().for_each(f)));
+        contain(|| due.by_ref().for_each(f));
     }
     drop(due);
     wakers

@@ -156,17 +156,16 @@ impl Signals {
     ///
     /// The base's error if it refuses to wait, see [`Signals`].
     pub fn poll_signal(&self, cx: &mut Context<'_>) -> Poll<io::Result<i32>> {
-        self.source
-            .poll_io(self.receiver.as_fd(), Direction::Read, cx, || {
-                if let Some(signal) = self.receiver.pop() {
-                    return Ok(signal);
-                }
-                self.receiver.drain();
-                // The look that counts, invariant 1.
-                self.receiver
-                    .pop()
-                    .ok_or_else(|| io::ErrorKind::WouldBlock.into())
-            })
+        self.source.poll_io(Direction::Read, cx, || {
+            if let Some(signal) = self.receiver.pop() {
+                return Ok(signal);
+            }
+            self.receiver.drain();
+            // The look that counts, invariant 1.
+            self.receiver
+                .pop()
+                .ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        })
     }
 }
 
@@ -188,7 +187,7 @@ impl Stream for Signals {
 
 impl Drop for Signals {
     fn drop(&mut self) {
-        self.source.release(self.receiver.as_fd());
+        self.source.release();
     }
 }
 

@@ -1,8 +1,9 @@
 //! Contents under faults: short reads and writes, interrupted calls, refused accepts.
 //!
 //! Every test here compares bytes and ends, and never counts calls, so that it holds with a library preloaded that makes calls
-//! fail: `LD_PRELOAD=chaos.so CHAOS_SEED=17 it chaos::`. On epoll, `LEVENT_TRUST_SHORT=0` goes with that, since a transfer that
-//! was made short on purpose says nothing about the socket. `everything_under_faults` does all of it, where there is a C compiler.
+//! fail (`tests/faults/chaos.c`): `LD_PRELOAD=chaos.so CHAOS_SEED=17 it chaos::`. On epoll, `LEVENT_TRUST_SHORT=0` goes with that,
+//! since a transfer that was made short on purpose says nothing about the socket. `everything_under_faults` does all of it, where
+//! there is a C compiler; `tests/faults/chaos.sh` takes more seeds and more tests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -167,7 +168,7 @@ fn timers_are_never_early() {
 
 /// The library, built now; `None`, with a note, where it cannot be.
 fn library() -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chaos.c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/chaos.c");
     let library = Path::new(env!("CARGO_TARGET_TMPDIR")).join("chaos.so");
     let built = Command::new("cc")
         .args(["-O1", "-shared", "-fPIC", "-o"])
@@ -186,7 +187,7 @@ fn library() -> Option<PathBuf> {
     }
 }
 
-/// This module and `sockets`' contents once more, in processes with faults: two seeds per backend, or the one of `CHAOS_SEED`.
+/// This module once more, in processes with faults: two seeds per backend, or the one of `CHAOS_SEED`.
 #[test]
 fn everything_under_faults() {
     // In the processes that this starts, and in a run that is preloaded by hand.

@@ -62,16 +62,23 @@ fn serve(base: &Base, stream: TcpStream, buffer: Buffer) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all back; what the socket does not take now waits in an event of its own, and reading with it.
-fn echo(stream: &TcpStream, mut data: &[u8], reader: &Event) {
-    while !data.is_empty() {
-        match (&*stream).write(data) {
-            Ok(written) => data = &data[written..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return drop(finish_later(stream, data.to_vec(), reader.clone()));
-            }
-            Err(_) => return drop(reader.del()),
+/// Writes all back.
+fn echo(stream: &TcpStream, data: &[u8], reader: &Event) {
+    match (&*stream).write(data) {
+        Ok(written) if written == data.len() => {}
+        result => echo_rest(stream, data, result, reader),
+    }
+}
+
+/// What the socket does not take now waits in an event of its own, and reading with it.
+#[cold]
+fn echo_rest(stream: &TcpStream, data: &[u8], result: io::Result<usize>, reader: &Event) {
+    match result {
+        Ok(written) => echo(stream, &data[written..], reader),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            drop(finish_later(stream, data.to_vec(), reader.clone()));
         }
+        Err(_) => drop(reader.del()),
     }
 }
 

@@ -427,3 +427,68 @@ fn panicking_waker_is_swallowed() {
     assert_eq!(block_on(executor.run(task)), 3);
     assert!(block_on(future::poll_once(tick)).is_none());
 }
+
+/// A waker whose panic has a payload that panics again when it is dropped: the loop goes on, and the next driver is woken.
+#[test]
+fn worst_of_wakers_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("the payload's drop");
+            }
+        }
+    }
+    struct Bad;
+    impl std::task::Wake for Bad {
+        fn wake(self: std::sync::Arc<Self>) {
+            std::panic::panic_any(Bomb);
+        }
+    }
+    struct Good(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Good {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
+    use std::task::{Context, Poll, Waker};
+    for abroad in [false, true] {
+        let good = std::sync::Arc::new(Good(Default::default()));
+        let executor = LocalExecutor::new();
+        let slot = std::rc::Rc::new(std::cell::RefCell::new(None::<Waker>));
+        let task = executor.spawn({
+            let slot = slot.clone();
+            std::future::poll_fn(move |cx| {
+                *slot.borrow_mut() = Some(cx.waker().clone());
+                Poll::<()>::Pending
+            })
+        });
+        let mut first = Box::pin(executor.run(std::future::pending::<()>()));
+        let mut second = Box::pin(executor.run(std::future::pending::<()>()));
+        while executor.try_tick() {}
+        let (bad, fine) = (
+            Waker::from(std::sync::Arc::new(Bad)),
+            Waker::from(good.clone()),
+        );
+        assert!(
+            first
+                .as_mut()
+                .poll(&mut Context::from_waker(&bad))
+                .is_pending()
+        );
+        assert!(
+            second
+                .as_mut()
+                .poll(&mut Context::from_waker(&fine))
+                .is_pending()
+        );
+        let waker = slot.borrow_mut().take().unwrap();
+        if abroad {
+            std::thread::spawn(move || waker.wake()).join().unwrap();
+        } else {
+            waker.wake();
+        }
+        assert_eq!(good.0.load(std::sync::atomic::Ordering::SeqCst), 1);
+        drop((first, second, task));
+    }
+}

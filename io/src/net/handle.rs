@@ -76,7 +76,7 @@ macro_rules! byte_stream {
                 let len = if $tells { buf.len() } else { 0 };
                 self.inner
                     .source()
-                    .poll_stream(io.as_fd(), Direction::Read, len, cx, || io.read(buf))
+                    .poll_stream(Direction::Read, len, cx, || io.read(buf))
             }
 
             #[inline]
@@ -89,9 +89,7 @@ macro_rules! byte_stream {
                 let len = if $tells { vectored_len(bufs) } else { 0 };
                 self.inner
                     .source()
-                    .poll_stream(io.as_fd(), Direction::Read, len, cx, || {
-                        io.read_vectored(bufs)
-                    })
+                    .poll_stream(Direction::Read, len, cx, || io.read_vectored(bufs))
             }
         }
 
@@ -109,9 +107,7 @@ macro_rules! byte_stream {
                 let mut io = self.inner.get_ref();
                 self.inner
                     .source()
-                    .poll_stream(io.as_fd(), Direction::Write, buf.len(), cx, || {
-                        io.write(buf)
-                    })
+                    .poll_stream(Direction::Write, buf.len(), cx, || io.write(buf))
             }
 
             #[inline]
@@ -124,9 +120,7 @@ macro_rules! byte_stream {
                 let len = vectored_len(bufs);
                 self.inner
                     .source()
-                    .poll_stream(io.as_fd(), Direction::Write, len, cx, || {
-                        io.write_vectored(bufs)
-                    })
+                    .poll_stream(Direction::Write, len, cx, || io.write_vectored(bufs))
             }
 
             /// Does nothing: what was written is with the kernel.

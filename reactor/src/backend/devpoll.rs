@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Method, Report, wait};
+use super::{Backend, Batch, Method, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
@@ -41,6 +41,9 @@ const MAX_WRITTEN: usize = 64;
 
 /// The system calls.
 pub(super) trait Calls: Send {
+    /// Opens the driver again, in the place of this set.
+    fn renew(&mut self) -> io::Result<()>;
+
     /// As [`Driver::write`].
     fn write(&mut self, records: &[Record]) -> io::Result<()>;
 
@@ -55,6 +58,11 @@ pub(super) trait Calls: Send {
 }
 
 impl Calls for Driver {
+    fn renew(&mut self) -> io::Result<()> {
+        *self = Driver::new()?;
+        Ok(())
+    }
+
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
         Driver::write(self, records)
     }
@@ -187,7 +195,9 @@ impl<C: Calls> Backend for DevPoll<C> {
         Ok(())
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
+        let reports = &mut batch.reports;
         self.flush()?;
         let n = match self.calls.wait(&mut self.results, wait::wait_ms(wait)) {
             Ok(n) => n,
@@ -219,6 +229,13 @@ impl<C: Calls> Backend for DevPoll<C> {
             let blank = self.results[0];
             self.results.resize(room, blank);
         }
+        Ok(())
+    }
+
+    fn reinit(&mut self) -> io::Result<()> {
+        self.calls.renew()?;
+        self.entries.clear();
+        self.queue.clear();
         Ok(())
     }
 

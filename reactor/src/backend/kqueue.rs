@@ -17,7 +17,8 @@
 //!    kernel says otherwise, the kernel is right. A foreign thread need not delete anything before it closes (as it must on epoll).
 //! 4. The token comes from the table, by descriptor: `udata` is a pointer, too narrow for a token on 32 bits. Nothing is ever read
 //!    through it; it is null.
-//! 5. No user filter: the base's bell is a descriptor as any other, so that no identifier can meet a descriptor's number (KQ-5).
+//! 5. A forked child has no queue: it is not inherited. Until `reinit` nothing is asked of the kernel there (FORK-8).
+//! 6. No user filter: the base's bell is a descriptor as any other, so that no identifier can meet a descriptor's number (KQ-5).
 
 use std::{
     io,
@@ -26,11 +27,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Method, Report, wait};
+use super::{Backend, Batch, Method, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
-        self,
+        self, fork,
         kqueue::{self, Event, Filter, Queue},
     },
 };
@@ -46,6 +47,12 @@ pub(super) trait Calls: Send {
     /// As [`kqueue::IS_LIBRARY`].
     const IS_LIBRARY: bool;
 
+    /// As [`Queue::is_ours`].
+    fn is_ours(&self) -> bool;
+
+    /// Makes a new queue in the place of this one. The old one goes if it is ours.
+    fn renew(&mut self) -> io::Result<()>;
+
     /// As [`Queue::kevent`].
     fn kevent(
         &mut self,
@@ -57,6 +64,15 @@ pub(super) trait Calls: Send {
 
 impl Calls for Queue {
     const IS_LIBRARY: bool = kqueue::IS_LIBRARY;
+
+    fn is_ours(&self) -> bool {
+        Queue::is_ours(self)
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        *self = Queue::new()?;
+        Ok(())
+    }
 
     fn kevent(
         &mut self,
@@ -320,8 +336,8 @@ impl<C: Calls> Kqueue<C> {
         }
     }
 
-    /// Reports one result. `start`: where this wait's reports begin. The two filters of a descriptor make one report.
-    fn report(&mut self, result: Event, start: usize, reports: &mut Vec<Report>) {
+    /// Adds one result to this wait's reports. The two filters of a descriptor make one report.
+    fn report(&mut self, result: Event, reports: &mut Vec<Report>) {
         let (Some(filter), Ok(index)) = (result.filter(), usize::try_from(result.fd())) else {
             return;
         };
@@ -336,7 +352,7 @@ impl<C: Calls> Kqueue<C> {
         let ready = ready(filter, result.flags(), result.notes());
         let place = entry.place as usize;
         match reports.get_mut(place) {
-            Some(report) if place >= start && report.token == entry.token => report.ready |= ready,
+            Some(report) if report.token == entry.token => report.ready |= ready,
             _ => {
                 entry.place = reports.len() as u32;
                 reports.push(Report {
@@ -348,12 +364,7 @@ impl<C: Calls> Kqueue<C> {
     }
 
     /// One call. False if the kernel did not look for results, since changes failed.
-    fn wait_once(
-        &mut self,
-        wait: Option<Duration>,
-        start: usize,
-        reports: &mut Vec<Report>,
-    ) -> io::Result<bool> {
+    fn wait_once(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<bool> {
         // KQ-2: a failed change is reported among the results if there is room. Without, the call would fail half-way.
         if self.results.len() < self.changes.len() {
             let blank = self.results[0];
@@ -376,7 +387,7 @@ impl<C: Calls> Kqueue<C> {
             let result = self.results[place];
             if result.flags() & kqueue::ERROR == 0 {
                 has_looked = true;
-                self.report(result, start, reports);
+                self.report(result, reports);
                 continue;
             }
             // A deletion: nothing there (closed meanwhile), or nothing that we can do about it (KQ-2).
@@ -414,6 +425,13 @@ impl<C: Calls> Backend for Kqueue<C> {
 
     fn change(&mut self, fd: RawFd, token: u64, old: Interest, new: Interest) -> io::Result<()> {
         let index = usize::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+        if !self.calls.is_ours() {
+            return if new.is_empty() {
+                Ok(())
+            } else {
+                Err(fork::stale())
+            };
+        }
         if index >= self.entries.len() {
             if new.is_empty() {
                 return Ok(());
@@ -456,29 +474,39 @@ impl<C: Calls> Backend for Kqueue<C> {
         self.add(index, token, new)
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
+        let reports = &mut batch.reports;
         self.collect_pending();
-        let start = reports.len();
         self.report_refused(reports);
         for result in std::mem::take(&mut self.early) {
-            self.report(result, start, reports);
+            self.report(result, reports);
         }
-        let now = |reports: &Vec<Report>| reports.len() > start;
-        let first = if now(reports) {
-            Some(Duration::ZERO)
-        } else {
+        let first = if reports.is_empty() {
             wait
+        } else {
+            Some(Duration::ZERO)
         };
-        if self.wait_once(first, start, reports)? {
+        if self.wait_once(first, reports)? {
             return Ok(());
         }
         // Failed changes end a call before its wait. This one has no changes.
-        let second = if now(reports) || !self.refused.is_empty() || !self.early.is_empty() {
-            Some(Duration::ZERO)
-        } else {
+        let has_more = !self.refused.is_empty() || !self.early.is_empty();
+        let second = if reports.is_empty() && !has_more {
             wait
+        } else {
+            Some(Duration::ZERO)
         };
-        self.wait_once(second, start, reports).map(drop)
+        self.wait_once(second, reports).map(drop)
+    }
+
+    fn reinit(&mut self) -> io::Result<()> {
+        self.calls.renew()?;
+        self.entries.clear();
+        self.pending.clear();
+        self.refused.clear();
+        self.early.clear();
+        Ok(())
     }
 
     fn shared_descriptor(&self) -> Option<Arc<OwnedFd>> {

@@ -24,6 +24,8 @@
 //! | kqueue | macOS, FreeBSD, NetBSD, OpenBSD, DragonFly; Linux with `--cfg levent_libkqueue` | all of these but DragonFly | Linux, over an emulation of `kevent` | Linux, over libkqueue |
 //! | devpoll | illumos, Solaris | illumos, Solaris | Linux, over an emulation of the driver | nowhere |
 
+#[cfg(target_os = "linux")]
+mod changes;
 #[allow(dead_code, reason = "without the system's calls only tests use it")]
 mod devpoll;
 #[cfg(target_os = "linux")]
@@ -55,6 +57,43 @@ pub(crate) struct Report {
     pub(crate) token: u64,
     /// What the kernel said, mapped as BK-5 has it.
     pub(crate) ready: Ready,
+}
+
+/// What a wait has found. Kept from wait to wait, for its memory.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    /// In epoll's own form, which is read where it lies: a copy would cost more than the mapping.
+    #[cfg(target_os = "linux")]
+    kernel: Vec<epoll::Event>,
+    /// How many of those are of this wait. What lies behind them means nothing.
+    #[cfg(target_os = "linux")]
+    count: usize,
+    /// Everything else.
+    pub(crate) reports: Vec<Report>,
+}
+
+impl Batch {
+    /// What the kernel has written, mapped.
+    #[cfg(target_os = "linux")]
+    #[inline(always)]
+    pub(crate) fn kernel(&self) -> impl Iterator<Item = Report> + '_ {
+        self.kernel[..self.count].iter().map(epoll::report)
+    }
+
+    /// Nothing: only epoll leaves its results there.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn kernel(&self) -> impl Iterator<Item = Report> + '_ {
+        std::iter::empty()
+    }
+
+    /// Forgets what the last wait found.
+    fn clear(&mut self) {
+        #[cfg(target_os = "linux")]
+        {
+            self.count = 0;
+        }
+        self.reports.clear();
+    }
 }
 
 /// One way to wait for descriptors.
@@ -90,11 +129,19 @@ pub(crate) trait Backend: Send {
     /// - `EBADF` for a descriptor that is not open, and whatever else the system says.
     fn change(&mut self, fd: RawFd, token: u64, old: Interest, new: Interest) -> io::Result<()>;
 
-    /// Waits (None: no limit; zero: does not block) and appends what is ready.
+    /// Waits (None: no limit; zero: does not block) and says what is ready, in place of what the batch had.
     ///
     /// An interrupted wait is a wait that found nothing (BK-3), and so is one that was cut because the unit could not
     /// express it: the loop looks at its deadlines and waits again.
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()>;
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()>;
+
+    /// Forgets everything. What is shared with another process after a fork is left to that, and made anew; the shared descriptor
+    /// keeps its number. The caller registers everything again.
+    ///
+    /// # Errors
+    ///
+    /// The system's, for want of a descriptor.
+    fn reinit(&mut self) -> io::Result<()>;
 
     /// The epoll descriptor, shared so that a foreign thread may delete a descriptor from it before closing it. None
     /// elsewhere.
@@ -121,13 +168,60 @@ pub(crate) fn withdraw(shared: &OwnedFd, fd: RawFd) {
     let _ = (shared, fd);
 }
 
+#[cfg(test)]
+impl dyn Backend + '_ {
+    /// Waits and adds what was found to `reports`.
+    pub(crate) fn wait_into(
+        &mut self,
+        wait: Option<Duration>,
+        reports: &mut Vec<Report>,
+    ) -> io::Result<()> {
+        let mut batch = Batch::default();
+        self.wait(wait, &mut batch)?;
+        reports.extend(batch.kernel());
+        reports.append(&mut batch.reports);
+        Ok(())
+    }
+}
+
+/// How a backend is to be.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "both are epoll's")
+)]
+pub(crate) struct Options {
+    /// epoll: changes are collected until the wait (BASE-14).
+    pub(crate) batched: bool,
+    /// epoll without `epoll_pwait2`: a timer descriptor may stand in (BASE-15).
+    pub(crate) timer: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            batched: false,
+            timer: true,
+        }
+    }
+}
+
 /// Opens a backend. `Unsupported` for one that is not of this system.
-pub(crate) fn open(method: Method) -> io::Result<Box<dyn Backend>> {
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(unused_variables, reason = "the options are epoll's")
+)]
+pub(crate) fn open(method: Method, options: Options) -> io::Result<Box<dyn Backend>> {
     Ok(match method {
         #[cfg(target_os = "linux")]
-        Method::Epoll => Box::new(epoll::Epoll::new()?),
+        Method::Epoll => Box::new(epoll::Epoll::new(options)?),
+        #[cfg(target_os = "linux")]
+        Method::EpollBatched => Box::new(epoll::Epoll::new(Options {
+            batched: true,
+            ..options
+        })?),
         #[cfg(not(target_os = "linux"))]
-        Method::Epoll => return Err(io::ErrorKind::Unsupported.into()),
+        Method::Epoll | Method::EpollBatched => return Err(io::ErrorKind::Unsupported.into()),
         Method::Kqueue => Box::new(kqueue::Kqueue::new(sys::kqueue::Queue::new()?)?),
         Method::DevPoll => Box::new(devpoll::DevPoll::new(sys::devpoll::Driver::new()?)),
         Method::Poll => Box::new(poll::Poll::new()),
@@ -151,6 +245,9 @@ pub(crate) fn open(method: Method) -> io::Result<Box<dyn Backend>> {
 pub enum Method {
     /// Linux's epoll(7): cost grows with what is ready, not with what is watched.
     Epoll,
+    /// epoll, with changes of interest collected until the wait: for programs that add and delete the same events over and over. Not
+    /// a candidate of its own (BASE-4): [`Config::batch_changes`](crate::Config::batch_changes) makes it of `Epoll`.
+    EpollBatched,
     /// kqueue(2) of the BSDs and macOS: as epoll, and takes files.
     Kqueue,
     /// /dev/poll of illumos and Solaris: the cost of epoll, without edges.
@@ -185,6 +282,7 @@ impl Method {
     pub const fn name(self) -> &'static str {
         match self {
             Method::Epoll => "epoll",
+            Method::EpollBatched => "epoll (with changelist)",
             Method::Kqueue => "kqueue",
             Method::DevPoll => "devpoll",
             Method::Poll => "poll",
@@ -196,7 +294,7 @@ impl Method {
     #[must_use]
     pub const fn features(self) -> Features {
         let bits = match self {
-            Method::Epoll => {
+            Method::Epoll | Method::EpollBatched => {
                 Features::ET.bits() | Features::O1.bits() | Features::EARLY_CLOSE.bits()
             }
             Method::Kqueue => Features::ET.bits() | Features::O1.bits() | Features::FDS.bits(),

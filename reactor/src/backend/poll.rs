@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Method, Random, Report, wait};
+use super::{Backend, Batch, Method, Random, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
@@ -112,7 +112,9 @@ impl Backend for Poll {
         }
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
+        let reports = &mut batch.reports;
         let mut left = match poll::wait(&mut self.entries, wait.map(wait::wait_ns)) {
             Ok(n) => n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -140,6 +142,11 @@ impl Backend for Poll {
         if has_invalid {
             self.drop_invalid();
         }
+        Ok(())
+    }
+
+    fn reinit(&mut self) -> io::Result<()> {
+        *self = Poll::new();
         Ok(())
     }
 

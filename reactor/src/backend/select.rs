@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Backend, Method, Random, Report, wait};
+use super::{Backend, Batch, Method, Random, Report, wait};
 use crate::{
     flags::{Interest, Ready},
     sys::{
@@ -165,7 +165,9 @@ impl Backend for Select {
         Ok(())
     }
 
-    fn wait(&mut self, wait: Option<Duration>, reports: &mut Vec<Report>) -> io::Result<()> {
+    fn wait(&mut self, wait: Option<Duration>, batch: &mut Batch) -> io::Result<()> {
+        batch.clear();
+        let reports = &mut batch.reports;
         let count = self.count();
         let words = count / WORD_BITS;
         self.read_ready[..words].copy_from_slice(&self.read[..words]);
@@ -188,6 +190,11 @@ impl Backend for Select {
             self.report_word(word, Word::MAX, reports);
         }
         self.report_word(start_word, below, reports);
+        Ok(())
+    }
+
+    fn reinit(&mut self) -> io::Result<()> {
+        *self = Select::new();
         Ok(())
     }
 

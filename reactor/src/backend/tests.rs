@@ -22,16 +22,24 @@ const READ: Interest = Interest::READ;
 const WRITE: Interest = Interest::WRITE;
 const CLOSED: Interest = Interest::CLOSED;
 const EDGE: Interest = Interest::EDGE;
+/// What is reported of a closed descriptor.
+const INVALID: Ready =
+    Ready::from_bits_truncate(Ready::READ.bits() | Ready::WRITE.bits() | Ready::INVALID.bits());
 /// A number that is never open here: above every limit of a test machine.
 const NEVER_OPEN: RawFd = 50_000;
 
 /// Runs `body` with a fresh backend of each kind: those of the system, and those of others over emulations of their system calls.
 fn for_each_backend(body: impl Fn(&mut dyn Backend)) {
-    let mut backends: Vec<Box<dyn Backend>> = Method::supported()
-        .iter()
-        .map(|&method| open(method).unwrap())
+    let methods = || Method::supported().iter().copied();
+    let batched = methods().find(|&method| method == Method::Epoll);
+    let methods: Vec<_> = methods()
+        .chain(batched.map(|_| Method::EpollBatched))
         .collect();
-    for (backend, &method) in backends.iter().zip(Method::supported()) {
+    let mut backends: Vec<Box<dyn Backend>> = methods
+        .iter()
+        .map(|&method| open(method, Options::default()).unwrap())
+        .collect();
+    for (backend, &method) in backends.iter().zip(&methods) {
         assert_eq!(backend.method(), method);
     }
     let driver = devpoll::tests::Emulation::default();
@@ -44,7 +52,7 @@ fn for_each_backend(body: impl Fn(&mut dyn Backend)) {
     for (place, mut backend) in backends.into_iter().enumerate() {
         let method = backend.method();
         // Shown by the test harness if the body fails.
-        let is_emulated = place >= Method::supported().len();
+        let is_emulated = place >= methods.len();
         println!("backend: {}, emulated: {is_emulated}", method.name());
         assert_eq!(
             backend.has_edges(),
@@ -52,7 +60,7 @@ fn for_each_backend(body: impl Fn(&mut dyn Backend)) {
         );
         assert_eq!(
             backend.shared_descriptor().is_some(),
-            method == Method::Epoll
+            matches!(method, Method::Epoll | Method::EpollBatched)
         );
         body(&mut *backend);
     }
@@ -61,7 +69,9 @@ fn for_each_backend(body: impl Fn(&mut dyn Backend)) {
 /// What is ready now, by ascending token.
 fn ready_now(backend: &mut dyn Backend) -> Vec<(u64, Ready)> {
     let mut reports = Vec::new();
-    backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+    backend
+        .wait_into(Some(Duration::ZERO), &mut reports)
+        .unwrap();
     let mut ready: Vec<_> = reports
         .iter()
         .map(|report| (report.token, report.ready))
@@ -124,14 +134,9 @@ fn half_close_is_closed_and_readable() {
         theirs.write_all(b"unread").unwrap();
         theirs.shutdown(Shutdown::Write).unwrap();
         // kqueue has no feature of that name, since it tells of a close beside READ only.
-        let early = matches!(
-            backend.method(),
-            Method::Epoll | Method::Kqueue | Method::Poll | Method::DevPoll
-        );
-        let expected = if early {
-            Ready::READ | Ready::CLOSED
-        } else {
-            Ready::READ
+        let expected = match backend.method() {
+            Method::Select => Ready::READ,
+            _ => Ready::READ | Ready::CLOSED,
         };
         assert_eq!(ready_now(backend), [(1, expected)]);
     });
@@ -146,7 +151,7 @@ fn close_hangs_up() {
         drop(theirs);
         let both = Ready::READ | Ready::WRITE;
         let of = |epoll: Ready, poll: Ready, select: Ready, kqueue: Ready| match backend.method() {
-            Method::Epoll => epoll,
+            Method::Epoll | Method::EpollBatched => epoll,
             Method::Poll | Method::DevPoll => poll,
             Method::Select => select,
             Method::Kqueue => kqueue,
@@ -182,7 +187,7 @@ fn reset_is_an_error_for_both_directions() {
             .unwrap();
         let mut reports = Vec::new();
         // Loopback delivers the reset before `drop` returns.
-        backend.wait(None, &mut reports).unwrap();
+        backend.wait_into(None, &mut reports).unwrap();
         let both = Ready::READ | Ready::WRITE;
         let expected = if backend.method() == Method::Select {
             both
@@ -220,7 +225,7 @@ fn waits_are_not_early() {
         ] {
             let start = Instant::now();
             let mut reports = Vec::new();
-            backend.wait(Some(wait), &mut reports).unwrap();
+            backend.wait_into(Some(wait), &mut reports).unwrap();
             assert!(
                 start.elapsed() >= wait,
                 "{:?} instead of {wait:?}",
@@ -246,7 +251,7 @@ fn readiness_ends_any_wait() {
             Some(Duration::from_secs(1 << 40)),
         ] {
             let mut reports = Vec::new();
-            backend.wait(wait, &mut reports).unwrap();
+            backend.wait_into(wait, &mut reports).unwrap();
             assert_eq!(
                 reports,
                 [Report {
@@ -268,7 +273,9 @@ fn reports_are_appended() {
             token: 1,
             ready: Ready::NONE,
         }];
-        backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+        backend
+            .wait_into(Some(Duration::ZERO), &mut reports)
+            .unwrap();
         assert_eq!(
             reports
                 .iter()
@@ -307,10 +314,19 @@ fn stale_beliefs_are_mended() {
     });
 }
 
-/// EP-5: a descriptor that is not open has the same error on each backend, and costs no memory.
+/// EP-5: a descriptor that is not open has the same error on each backend, and costs no memory. CL-3: the batched variant finds out
+/// at the wait, and reports it.
 #[test]
 fn closed_descriptor_is_refused() {
     for_each_backend(|backend| {
+        if backend.method() == Method::EpollBatched {
+            backend.change(NEVER_OPEN, 1, NONE, READ).unwrap();
+            assert_eq!(ready_now(backend), [(1, INVALID)]);
+            assert_eq!(ready_now(backend), []);
+            backend.change(-1, 1, NONE, READ).unwrap_err();
+            backend.change(RawFd::MAX, 1, NONE, READ).unwrap_err();
+            return;
+        }
         for fd in [-1, NEVER_OPEN] {
             let error = backend.change(fd, 1, NONE, READ).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EBADF), "{error}");
@@ -322,7 +338,7 @@ fn closed_descriptor_is_refused() {
 /// SE-1 with a limit: told at the change, not by the wait.
 #[test]
 fn select_names_the_way_out_above_its_limit() {
-    let mut backend = open(Method::Select).unwrap();
+    let mut backend = open(Method::Select, Options::default()).unwrap();
     let error = backend
         .change(sys::select::LIMIT, 1, NONE, READ)
         .unwrap_err();
@@ -330,7 +346,7 @@ fn select_names_the_way_out_above_its_limit() {
     assert!(error.to_string().contains("use epoll or poll"), "{error}");
 }
 
-/// EP-6, PO-5: refused with advice, or always ready.
+/// EP-6, PO-5: refused with advice, or always ready; CL-3: or refused at the wait.
 #[test]
 fn regular_file_is_refused_or_always_ready() {
     for_each_backend(|backend| {
@@ -339,6 +355,9 @@ fn regular_file_is_refused_or_always_ready() {
         if backend.method().features().contains(Features::FDS) {
             answer.unwrap();
             assert_eq!(ready_now(backend), [(1, Ready::READ)]);
+        } else if backend.method() == Method::EpollBatched {
+            answer.unwrap();
+            assert_eq!(ready_now(backend), [(1, INVALID)]);
         } else {
             let error = answer.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
@@ -366,14 +385,14 @@ fn closing_a_watched_descriptor_is_no_storm() {
         let gone = first.as_raw_fd();
         drop(first);
         second_peer.write_all(b"x").unwrap();
-        let invalid = Ready::READ | Ready::WRITE | Ready::INVALID;
         match backend.method() {
             Method::Epoll | Method::Kqueue => assert_eq!(ready_now(backend), [(2, Ready::READ)]),
-            Method::Poll | Method::DevPoll => {
-                assert_eq!(ready_now(backend), [(1, invalid), (2, Ready::READ)])
+            // The batched variant registers it only now.
+            Method::EpollBatched | Method::Poll | Method::DevPoll => {
+                assert_eq!(ready_now(backend), [(1, INVALID), (2, Ready::READ)]);
             }
             // The failed wait tells nothing about the others; the next one does.
-            Method::Select => assert_eq!(ready_now(backend), [(1, invalid)]),
+            Method::Select => assert_eq!(ready_now(backend), [(1, INVALID)]),
         }
         assert_eq!(ready_now(backend), [(2, Ready::READ)]);
         backend.change(gone, 1, READ, NONE).unwrap();
@@ -436,7 +455,7 @@ fn removal_from_the_middle_keeps_the_others() {
 #[test]
 fn scans_start_at_random() {
     for method in [Method::Poll, Method::Select] {
-        let mut backend = open(method).unwrap();
+        let mut backend = open(method, Options::default()).unwrap();
         let bells: Vec<_> = (0..4).map(|_| Bell::new().unwrap()).collect();
         for (token, bell) in (0..).zip(&bells) {
             bell.ring();
@@ -448,7 +467,9 @@ fn scans_start_at_random() {
         let firsts: std::collections::HashSet<_> = (0..5000)
             .map(|_| {
                 let mut reports = Vec::new();
-                backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+                backend
+                    .wait_into(Some(Duration::ZERO), &mut reports)
+                    .unwrap();
                 assert_eq!(reports.len(), 4);
                 reports[0].token
             })

@@ -115,7 +115,11 @@ impl Base {
                 .map(|(_, record)| EventInfo {
                     number: record.number,
                     interest: record.interest,
-                    active: record.what,
+                    active: if record.is(ACTIVE | LATER) {
+                        record.what
+                    } else {
+                        Flags::NONE
+                    },
                     priority: record.priority,
                     is_inserted: record.is(INSERTED),
                     is_active: record.is(ACTIVE | LATER),

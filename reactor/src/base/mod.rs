@@ -202,6 +202,39 @@ impl Base {
         })
     }
 
+    /// Makes this base the child's own after a fork: with a new backend, a new notifier and a new signal receiver, in which
+    /// every descriptor and signal is registered again. Timers, active events and the states of all events stay as they were
+    /// (FORK-1, FORK-3). The parent notices nothing.
+    ///
+    /// Until then the base refuses to be used in the child: loops and `add` answer `Unsupported`. Without a fork it changes nothing
+    /// that can be seen (FORK-9). It is legal in callbacks too.
+    ///
+    /// Only the thread that forked lives on in the child, and so do its bases; locks that other threads of the parent held stay
+    /// held (fork(2)).
+    ///
+    /// # Errors
+    ///
+    /// The system's, if something could not be made or registered again, such as a descriptor that the child has closed
+    /// (FORK-4); everything else is registered all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use levent_reactor::Base;
+    ///
+    /// # fn fork() -> i32 { 1 }
+    /// # fn main() -> std::io::Result<()> {
+    /// let base = Base::new()?;
+    /// if fork() == 0 {
+    ///     base.reinit()?;
+    /// }
+    /// base.dispatch()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn reinit(&self) -> io::Result<()> {
+        self.with(Engine::reinit)
+    }
+
     /// The name and kind of the backend.
     #[must_use]
     pub fn method(&self) -> Method {

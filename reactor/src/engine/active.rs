@@ -4,7 +4,7 @@
 //! constant time when it is deleted before it ran (DEL-2): its place becomes a gap. A bit per priority finds the most urgent
 //! level without looking at 255 queues.
 
-use super::record::{ACTIVE, LATER, NIL, Records};
+use super::record::{ACTIVE, LATER, NIL, Record, Records};
 
 #[derive(Clone, Debug, Default)]
 struct Queue {
@@ -14,31 +14,56 @@ struct Queue {
     head: usize,
     /// The number of the first place; grows when read places are cut off.
     base: u32,
+    /// Gaps that are still to be read.
+    gaps: usize,
 }
 
-/// Read places are cut off when there are this many, and as many as unread ones.
-const CUT: usize = 1024;
+/// Room in a queue that has none.
+const FIRST_ROOM: usize = 64;
 
 impl Queue {
+    /// Events that are queued.
     #[inline]
-    fn push(&mut self, index: u32, records: &mut Records) {
-        records[index].place = self.base.wrapping_add(self.places.len() as u32);
+    fn len(&self) -> usize {
+        self.places.len() - self.head - self.gaps
+    }
+
+    #[inline(always)]
+    fn push(&mut self, index: u32, record: &mut Record) {
+        if self.places.len() == self.places.capacity() {
+            self.make_room();
+        }
+        record.place = self.base.wrapping_add(self.places.len() as u32);
         self.places.push(index);
+    }
+
+    /// Cuts read places off, or grows. A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self) {
+        if self.head * 2 > self.places.len() {
+            self.places.drain(..self.head);
+            self.base = self.base.wrapping_add(self.head as u32);
+            self.head = 0;
+        } else {
+            self.places.reserve(FIRST_ROOM);
+        }
     }
 
     #[inline]
     fn remove(&mut self, place: u32) {
         self.places[place.wrapping_sub(self.base) as usize] = NIL;
+        self.gaps += 1;
     }
 
     /// Skips gaps; `None` and an empty array when nothing is left.
-    #[inline]
     fn front(&mut self) -> Option<u32> {
         while let Some(&index) = self.places.get(self.head) {
             if index != NIL {
                 return Some(index);
             }
             self.head += 1;
+            self.gaps -= 1;
         }
         self.places.clear();
         self.head = 0;
@@ -46,14 +71,23 @@ impl Queue {
     }
 
     #[inline]
-    fn advance(&mut self) {
-        self.head += 1;
-        if self.head >= CUT && self.head * 2 >= self.places.len() {
-            // A queue that is refilled while it is read never empties (ACT-8); it must not grow for ever.
-            self.places.drain(..self.head);
-            self.base = self.base.wrapping_add(self.head as u32);
-            self.head = 0;
+    fn pop(&mut self) -> Option<u32> {
+        match self.places.get(self.head) {
+            Some(&index) if index != NIL => {
+                self.head += 1;
+                Some(index)
+            }
+            _ => self.pop_behind_gap(),
         }
+    }
+
+    /// At a gap, or at the end.
+    #[cold]
+    #[inline(never)]
+    fn pop_behind_gap(&mut self) -> Option<u32> {
+        let index = self.front()?;
+        self.head += 1;
+        Some(index)
     }
 }
 
@@ -63,12 +97,11 @@ pub(crate) struct Active {
     /// Level 0, which is all that most bases have.
     first: Queue,
     others: Vec<Queue>,
-    /// Bit `p % 64` of word `p / 64`: level `p` may have something.
+    /// Bit `p % 64` of word `p / 64`: level `p`, which is not the first, may have something.
     occupied: [u64; 4],
+    /// How many events are in the other levels.
+    beyond: usize,
     later: Queue,
-    /// How many events are in the levels, and in `later`.
-    active: usize,
-    waiting: usize,
 }
 
 impl Active {
@@ -77,9 +110,8 @@ impl Active {
             first: Queue::default(),
             others: Vec::new(),
             occupied: [0; 4],
+            beyond: 0,
             later: Queue::default(),
-            active: 0,
-            waiting: 0,
         }
     }
 
@@ -99,30 +131,33 @@ impl Active {
 
     /// Changes the number of levels. Nothing may be active.
     pub(crate) fn set_levels(&mut self, levels: usize) {
-        debug_assert_eq!(self.active + self.waiting, 0);
+        debug_assert_eq!(self.len() + self.later_len(), 0);
         self.others.resize(levels - 1, Queue::default());
         self.occupied = [0; 4];
         for level in std::iter::once(&mut self.first).chain(&mut self.others) {
             level.places.clear();
-            level.head = 0;
+            (level.head, level.gaps) = (0, 0);
         }
     }
 
     /// Active entries, without those for later.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.active
+        self.first.len() + self.beyond
     }
 
     /// Entries for the next iteration.
     #[inline]
     pub(crate) fn later_len(&self) -> usize {
-        self.waiting
+        self.later.len()
     }
 
     /// The most urgent level that is not empty.
     pub(crate) fn most_urgent(&mut self) -> Option<u8> {
-        if self.active == 0 {
+        if self.first.front().is_some() {
+            return Some(0);
+        }
+        if self.beyond == 0 {
             return None;
         }
         for word in 0..self.occupied.len() {
@@ -139,12 +174,26 @@ impl Active {
 
     #[inline]
     pub(crate) fn push(&mut self, index: u32, records: &mut Records) {
-        let record = &mut records[index];
+        self.push_record(index, &mut records[index]);
+    }
+
+    /// The same where the record is at hand.
+    #[inline(always)]
+    pub(crate) fn push_record(&mut self, index: u32, record: &mut Record) {
         record.state |= ACTIVE;
+        if record.priority == 0 {
+            self.first.push(index, record);
+        } else {
+            self.push_other(index, record);
+        }
+    }
+
+    #[inline(never)]
+    fn push_other(&mut self, index: u32, record: &mut Record) {
         let level = record.priority;
         self.occupied[usize::from(level / 64)] |= 1 << (level % 64);
-        self.level(level).push(index, records);
-        self.active += 1;
+        self.beyond += 1;
+        self.level(level).push(index, record);
     }
 
     /// Takes an active event out of its queue.
@@ -154,37 +203,36 @@ impl Active {
         record.state &= !ACTIVE;
         let (level, place) = (record.priority, record.place);
         self.level(level).remove(place);
-        self.active -= 1;
+        self.beyond -= usize::from(level != 0);
+    }
+
+    /// Takes the first event of level 0.
+    #[inline]
+    pub(crate) fn pop_first(&mut self) -> Option<u32> {
+        self.first.pop()
     }
 
     /// Takes the first event of a level.
-    #[inline]
     pub(crate) fn pop(&mut self, level: u8) -> Option<u32> {
-        let queue = self.level(level);
-        let index = queue.front()?;
-        queue.advance();
-        self.active -= 1;
+        let index = self.level(level).pop()?;
+        self.beyond -= usize::from(level != 0);
         Some(index)
     }
 
     pub(crate) fn push_later(&mut self, index: u32, records: &mut Records) {
         records[index].state |= LATER;
-        self.later.push(index, records);
-        self.waiting += 1;
+        self.later.push(index, &mut records[index]);
     }
 
     pub(crate) fn remove_later(&mut self, index: u32, records: &mut Records) {
         debug_assert!(records[index].is(LATER));
         records[index].state &= !LATER;
         self.later.remove(records[index].place);
-        self.waiting -= 1;
     }
 
     /// Makes all events for later active, in order (LOOP-1, step 5).
     pub(crate) fn promote(&mut self, records: &mut Records) {
-        while let Some(index) = self.later.front() {
-            self.later.advance();
-            self.waiting -= 1;
+        while let Some(index) = self.later.pop() {
             records[index].state &= !LATER;
             self.push(index, records);
         }
@@ -249,7 +297,7 @@ mod tests {
             records[index].state &= !ACTIVE;
             active.push(index, &mut records);
         }
-        assert!(active.first.places.capacity() < 4 * CUT);
+        assert!(active.first.places.capacity() <= 4 * FIRST_ROOM);
         active.remove(1, &mut records);
         assert_eq!(drain(&mut active, &mut records).len(), 2);
     }

@@ -7,11 +7,11 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use super::Engine;
 use super::deadlines::QueueId;
 use super::fds::Owner;
 use super::record::{ACTIVE, FINALIZING, INSERTED, LATER, NIL, Spec, Token};
 use super::signals::Signals;
-use super::{Engine, Kind, pack};
 use crate::clock::{NEVER, nanos};
 use crate::event::Flags;
 use crate::flags::{Interest, Ready};
@@ -209,15 +209,20 @@ impl Engine {
             Owner::Events | Owner::Nobody => {}
         }
         let mut next = *entry;
-        next.readers += u32::from(interest.intersects(Flags::READ));
-        next.writers += u32::from(interest.intersects(Flags::WRITE));
-        next.closers += u32::from(interest.intersects(Flags::CLOSED));
+        next.count(interest).ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!("descriptor {fd} has 65,535 events of a kind already: delete some, or share them"),
+            )
+        })?;
         next.edge = edge;
+        if next.token == 0 {
+            next.renew_token(fd);
+        }
         let wanted = next.wanted();
         if wanted != next.registered {
-            let token = pack(Kind::Fd, u64::from(next.generation), fd as u32);
             self.backend
-                .change(fd, token, next.registered, wanted)
+                .change(fd, next.token, next.registered, wanted)
                 .map_err(|error| refused(error, fd))?;
             next.registered = wanted;
         }
@@ -248,16 +253,13 @@ impl Engine {
                 self.records[at].sibling = sibling;
             }
         }
-        entry.readers -= u32::from(interest.intersects(Flags::READ));
-        entry.writers -= u32::from(interest.intersects(Flags::WRITE));
-        entry.closers -= u32::from(interest.intersects(Flags::CLOSED));
+        entry.uncount(interest);
         let wanted = entry.wanted();
         let mut result = Ok(());
         if wanted != entry.registered {
-            let token = pack(Kind::Fd, u64::from(entry.generation), fd as u32);
             result = self
                 .backend
-                .change(fd, token, entry.registered, wanted)
+                .change(fd, entry.token, entry.registered, wanted)
                 .map_err(|error| refused(error, fd));
             entry.registered = if result.is_ok() {
                 wanted
@@ -267,7 +269,7 @@ impl Engine {
         }
         if entry.head == NIL {
             entry.owner = Owner::Nobody;
-            entry.generation = entry.generation.wrapping_add(1);
+            entry.renew_token(fd);
         }
         result
     }
@@ -398,36 +400,43 @@ impl Engine {
     }
 
     /// Delivers a backend's report to the events of a descriptor (FLG-3, FD-3, FD-4).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn report_fd(&mut self, token: u64, ready: Ready) {
-        let fd = token as u32 as RawFd;
+        let Some(entry) = self.fds.named(token) else {
+            return;
+        };
+        if entry.token != token {
+            return;
+        }
+        let first = entry.head;
+        // By far the most frequent: one event that wants to read, level-triggered, not active yet.
+        if ready == Ready::READ {
+            if let Some(record) = self.records.get_mut(first) {
+                if record.sibling == NIL && record.is_idle_reader() {
+                    record.what = Flags::READ;
+                    self.active.push_record(first, record);
+                    return;
+                }
+            }
+        }
+        self.report_fd_other(token as u32 as RawFd, ready);
+    }
+
+    #[inline(never)]
+    fn report_fd_other(&mut self, fd: RawFd, ready: Ready) {
         let Some(entry) = self.fds.get_mut(fd) else {
             return;
         };
-        let is_stale = (u64::from(entry.generation) ^ token >> 32) & super::GENERATION != 0;
-        if entry.owner != Owner::Events || is_stale {
+        if entry.owner != Owner::Events {
             return;
         }
         if ready.intersects(Ready::HANGUP | Ready::INVALID) {
             return self.report_fd_end(fd, ready);
         }
         let first = entry.head;
-        let record = &mut self.records[first];
-        let mine = Flags::from_ready(ready) & record.interest;
-        // By far the most frequent: one event, level-triggered, that is not active yet.
-        if record.sibling == NIL
-            && !record.is(FINALIZING | ACTIVE | LATER)
-            && !record.interest.intersects(Flags::ET)
-            && !mine.is_empty()
-        {
-            record.what = mine;
-            self.active.push(first, &mut self.records);
-        } else {
-            self.report_fd_each(first, ready);
-        }
+        self.report_fd_each(first, ready);
     }
 
-    #[inline(never)]
     fn report_fd_each(&mut self, first: u32, ready: Ready) {
         let mut at = first;
         while at != NIL {

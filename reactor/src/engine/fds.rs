@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::RawFd;
 
 use super::record::NIL;
+use super::{Kind, pack};
+use crate::event::Flags;
 use crate::flags::Interest;
 
 /// Numbers beyond this are refused rather than given a table. Linux opens none above `nr_open`, 2^20 unless raised.
@@ -31,12 +33,13 @@ pub(crate) struct FdEntry {
     pub(crate) registered: Interest,
     /// Do the events want edges? All of one descriptor or none do (FLG-9).
     pub(crate) edge: bool,
-    /// Raised when the registration ends: a report with an older one is stale.
-    pub(crate) generation: u32,
-    /// How many of the events want each kind.
-    pub(crate) readers: u32,
-    pub(crate) writers: u32,
-    pub(crate) closers: u32,
+    /// What reports about the events carry; 0 before the first. It changes when the last event goes: a report with an older one is
+    /// stale, and one that is not finds events.
+    pub(crate) token: u64,
+    /// How many of the events want each kind (ADD-18).
+    pub(crate) readers: u16,
+    pub(crate) writers: u16,
+    pub(crate) closers: u16,
 }
 
 impl FdEntry {
@@ -45,11 +48,33 @@ impl FdEntry {
         head: NIL,
         registered: Interest::NONE,
         edge: false,
-        generation: 0,
+        token: 0,
         readers: 0,
         writers: 0,
         closers: 0,
     };
+
+    /// Makes what is on its way for this token stale.
+    pub(crate) fn renew_token(&mut self, fd: RawFd) {
+        let generation = (self.token >> 32).wrapping_add(1);
+        self.token = pack(Kind::Fd, generation, fd as u32);
+    }
+
+    /// Counts one more event. `None` if there are as many as can be counted.
+    pub(crate) fn count(&mut self, interest: Flags) -> Option<()> {
+        let one = |flag| u16::from(interest.intersects(flag));
+        self.readers = self.readers.checked_add(one(Flags::READ))?;
+        self.writers = self.writers.checked_add(one(Flags::WRITE))?;
+        self.closers = self.closers.checked_add(one(Flags::CLOSED))?;
+        Some(())
+    }
+
+    pub(crate) fn uncount(&mut self, interest: Flags) {
+        let one = |flag| u16::from(interest.intersects(flag));
+        self.readers -= one(Flags::READ);
+        self.writers -= one(Flags::WRITE);
+        self.closers -= one(Flags::CLOSED);
+    }
 
     /// What the events want together.
     pub(crate) fn wanted(&self) -> Interest {
@@ -87,6 +112,18 @@ impl FdTable {
     #[inline]
     pub(crate) fn get_mut(&mut self, fd: RawFd) -> Option<&mut FdEntry> {
         self.entries.get_mut(usize::try_from(fd).ok()?)
+    }
+
+    /// The entry that a token names.
+    #[inline]
+    pub(crate) fn named(&self, token: u64) -> Option<&FdEntry> {
+        self.entries.get(token as u32 as usize)
+    }
+
+    /// All numbers that the table has room for.
+    pub(crate) fn numbers(&self) -> std::ops::Range<RawFd> {
+        // The table is never longer than `LIMIT`'s power of two.
+        0..self.entries.len() as RawFd
     }
 
     /// The entry of a descriptor, made if need be.

@@ -112,6 +112,17 @@ impl Slot {
         }
     }
 
+    /// What the backend watches.
+    pub(crate) fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// The backend watches the descriptor no longer: everybody is woken.
+    pub(crate) fn lose(&mut self, woken: &mut Vec<Waker>) {
+        self.interest = Interest::NONE;
+        self.take_wakers(woken);
+    }
+
     fn take_wakers(&mut self, woken: &mut Vec<Waker>) {
         woken.extend(self.read.take());
         woken.extend(self.write.take());
@@ -182,6 +193,10 @@ impl Lane {
         let key = self.next_key;
         self.next_key += 1;
         key
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(index as usize)
     }
 
     /// The slot of this index if it still belongs to the key.

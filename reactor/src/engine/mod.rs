@@ -23,6 +23,7 @@ pub(crate) mod fds;
 pub(crate) mod lane;
 pub(crate) mod pass;
 pub(crate) mod record;
+mod reinit;
 pub(crate) mod signals;
 pub(crate) mod wait;
 
@@ -41,11 +42,12 @@ use self::lane::Lane;
 use self::pass::Pass;
 use self::record::Records;
 use self::signals::Signals;
-use crate::backend::{self, Backend, Method, Report};
+use crate::backend::{self, Backend, Batch, Method};
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::flags::Interest;
 use crate::shared::{Loose, Shared};
+use crate::sys::fork;
 
 /// What a number given to the backend stands for. Two bits of kind, 30 of generation, 32 of index.
 ///
@@ -119,6 +121,8 @@ pub(crate) struct Engine {
     pub(crate) again: bool,
     /// A signal arrived in the current wait.
     pub(crate) signalled: bool,
+    /// The count of forks when the engine was made, or made its own again.
+    pub(crate) forks: u32,
     /// The turn whose reports are being taken in.
     pub(crate) turn: u64,
     /// Mail is being read.
@@ -129,8 +133,8 @@ pub(crate) struct Engine {
     pub(crate) mail: bool,
     /// Deferred entries that became active directly in this iteration (ACT-20).
     pub(crate) deferred: u32,
-    /// The batch of the current wait; kept for its capacity.
-    reports: Vec<Report>,
+    /// What the last wait found; elsewhere while it is being taken in.
+    batch: Option<Box<Batch>>,
     /// Wakers that are due. The driver takes them once the engine is not borrowed.
     pub(crate) woken: Vec<Waker>,
     /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
@@ -143,6 +147,7 @@ impl Engine {
         config: &Config,
         make: impl FnOnce(&dyn Backend) -> io::Result<Arc<Shared>>,
     ) -> io::Result<Engine> {
+        fork::watch();
         let mut backend = open(config)?;
         let shared = make(backend.as_ref())?;
         let edges = backend.has_edges();
@@ -184,11 +189,12 @@ impl Engine {
             again: false,
             signalled: false,
             mail: false,
+            forks: fork::count(),
             turn: 0,
             reading: false,
             prepared: false,
             deferred: 0,
-            reports: Vec::new(),
+            batch: None,
             woken: Vec::new(),
             discarded: Vec::new(),
         })
@@ -250,7 +256,7 @@ fn open(config: &Config) -> io::Result<Box<dyn Backend>> {
         if !config.allows(method) {
             continue;
         }
-        match backend::open(method) {
+        match backend::open(method, config.options()) {
             Ok(backend) => return Ok(backend),
             Err(error) => last = Some(error),
         }

@@ -15,9 +15,9 @@ use crate::event::Flags;
 pub(crate) struct Entry(u64);
 
 /// The record is gone: the event is idle while its callback runs.
-const RELEASED: u64 = 1 << 40;
+const RELEASED: u64 = 1 << 8;
 /// The callback does not run once: [`Pass::count`] says how often.
-const REPEATED: u64 = 1 << 41;
+const REPEATED: u64 = 1 << 9;
 
 impl Entry {
     /// The pass is over.
@@ -26,7 +26,7 @@ impl Entry {
     /// `more`: [`RELEASED`], [`REPEATED`].
     #[inline]
     fn new(index: u32, what: Flags, more: u64) -> Entry {
-        Entry(u64::from(index) | u64::from(what.bits()) << 32 | more)
+        Entry(u64::from(index) << 32 | u64::from(what.bits()) | more)
     }
 
     #[inline]
@@ -36,18 +36,18 @@ impl Entry {
 
     #[inline]
     pub(crate) fn index(self) -> u32 {
-        self.0 as u32
+        (self.0 >> 32) as u32
     }
 
     #[inline]
     pub(crate) fn what(self) -> Flags {
-        Flags::from_bits((self.0 >> 32) as u8)
+        Flags::from_bits(self.0 as u8)
     }
 
     /// Is there nothing more to it than to call the callback once?
     #[inline]
     pub(crate) fn is_plain(self) -> bool {
-        self.0 & (RELEASED | REPEATED | u64::from(Flags::FINALIZE.bits()) << 32) == 0
+        self.0 & (RELEASED | REPEATED | u64::from(Flags::FINALIZE.bits())) == 0
     }
 
     #[inline]
@@ -66,7 +66,7 @@ impl Entry {
 pub(crate) struct Pass {
     running: bool,
     level: u8,
-    /// Callbacks handed out so far.
+    /// Callbacks handed out so far, if the level is limited.
     handed: u32,
     /// The pass ends before the next callback: break, continue, or something more urgent became active.
     pub(crate) halted: bool,
@@ -74,7 +74,7 @@ pub(crate) struct Pass {
     until: Option<u64>,
     /// Is this level limited (LOOP-22)?
     limited: bool,
-    /// Halted or limited: something is to be asked before the next callback.
+    /// Halted, limited, or not of level 0: something is to be asked before the next callback.
     attention: bool,
     /// How often the callback of the last entry runs, if that was [`REPEATED`].
     pub(crate) count: u32,
@@ -121,7 +121,7 @@ impl Engine {
             halted,
             until,
             limited,
-            attention: halted || limited,
+            attention: halted || limited || level != 0,
             count: 0,
         };
         true
@@ -130,14 +130,23 @@ impl Engine {
     /// The next entry of the pass, or [`Entry::NONE`] when the pass is over.
     #[inline(always)]
     pub(crate) fn next_entry(&mut self) -> Entry {
-        if self.pass.attention && self.is_over() {
-            return self.end_pass();
-        }
-        let Some(index) = self.active.pop(self.pass.level) else {
-            return self.end_pass();
+        let next = if self.pass.attention {
+            self.next_index()
+        } else {
+            self.active.pop_first()
         };
-        self.pass.handed += 1;
-        self.take(index)
+        match next {
+            Some(index) => self.take(index),
+            None => self.end_pass(),
+        }
+    }
+
+    #[inline(never)]
+    fn next_index(&mut self) -> Option<u32> {
+        if self.is_over() {
+            return None;
+        }
+        self.active.pop(self.pass.level)
     }
 
     /// Ends the loop after the callback that is running.
@@ -158,9 +167,10 @@ impl Engine {
         Entry::NONE
     }
 
-    #[cold]
     fn is_over(&mut self) -> bool {
-        self.pass.halted || (self.pass.limited && self.limit_reached())
+        let is_over = self.pass.halted || (self.pass.limited && self.limit_reached());
+        self.pass.handed += u32::from(!is_over);
+        is_over
     }
 
     /// Has a limit ended the pass? Every pass runs at least one callback (LOOP-23).
@@ -192,12 +202,9 @@ impl Engine {
     fn take(&mut self, index: u32) -> Entry {
         let record = &mut self.records[index];
         record.state &= !ACTIVE;
-        let what = std::mem::replace(&mut record.what, Flags::NONE);
-        // The common case, a persistent event of a descriptor without an interval, stays as it is.
-        let stays = record.interest & (Flags::PERSIST | Flags::SIGNAL) == Flags::PERSIST
-            && record.interval == 0
-            && record.state & (INSERTED | FINALIZING) == INSERTED;
-        if stays {
+        // It stays where it is: the next activation writes over it.
+        let what = record.what;
+        if record.stays() {
             Entry::new(index, what, 0)
         } else {
             self.take_other(index, what)

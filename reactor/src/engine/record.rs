@@ -64,7 +64,60 @@ pub(crate) struct Record {
     pub(crate) expired: u64,
 }
 
+/// A condition on state and interest, which lie side by side: one load and one comparison for both.
+#[derive(Clone, Copy)]
+struct Condition {
+    mask: u32,
+    wanted: u32,
+}
+
+impl Condition {
+    const fn new(state: [u8; 2], interest: [Flags; 2]) -> Condition {
+        Condition {
+            mask: u32::from_le_bytes([state[0], 0, interest[0].bits(), 0]),
+            wanted: u32::from_le_bytes([state[1], 0, interest[1].bits(), 0]),
+        }
+    }
+}
+
 impl Record {
+    #[inline(always)]
+    fn meets(&self, condition: Condition) -> bool {
+        let bytes = [
+            self.state,
+            self.priority,
+            self.interest.bits(),
+            self.what.bits(),
+        ];
+        u32::from_le_bytes(bytes) & condition.mask == condition.wanted
+    }
+
+    /// Does it want to read, level-triggered, and is it neither active nor about to be finalized?
+    #[inline(always)]
+    pub(crate) fn is_idle_reader(&self) -> bool {
+        const CONDITION: Condition = Condition::new(
+            [FINALIZING | ACTIVE | LATER, 0],
+            [
+                Flags::from_bits(Flags::READ.bits() | Flags::ET.bits()),
+                Flags::READ,
+            ],
+        );
+        self.meets(CONDITION)
+    }
+
+    /// Does its callback change nothing about it: a persistent event of a descriptor, without an interval?
+    #[inline(always)]
+    pub(crate) fn stays(&self) -> bool {
+        const CONDITION: Condition = Condition::new(
+            [INSERTED | FINALIZING, INSERTED],
+            [
+                Flags::from_bits(Flags::PERSIST.bits() | Flags::SIGNAL.bits()),
+                Flags::PERSIST,
+            ],
+        );
+        self.meets(CONDITION) && self.interval == 0
+    }
+
     #[inline]
     pub(crate) fn is(&self, state: u8) -> bool {
         self.state & state != 0
@@ -134,6 +187,11 @@ impl Records {
         record.state = 0;
         record.generation = record.generation.wrapping_add(1);
         self.free.push(index);
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut Record> {
+        self.records.get_mut(index as usize)
     }
 
     /// The record's index if the token is not stale.

@@ -36,6 +36,22 @@ impl Signals {
         })
     }
 
+    /// Makes a receiver of this process's own, for the same numbers (FORK-1). The first error is returned; the other numbers are
+    /// received all the same.
+    pub(crate) fn reinit(&mut self, backend: &mut dyn Backend) -> io::Result<()> {
+        let mut renewed = Signals::open(backend)?;
+        renewed.heads = self.heads;
+        let mut result = Ok(());
+        for (signal, head) in self.heads.iter().enumerate() {
+            if *head != NIL {
+                // Before the old one gives it up, so that the disposition of before does not come back in between.
+                result = result.and(renewed.receiver.add(signal as i32));
+            }
+        }
+        *self = renewed;
+        result
+    }
+
     /// The newest event of a number.
     pub(crate) fn head(&self, signal: i32) -> u32 {
         usize::try_from(signal)

@@ -7,10 +7,13 @@ use std::time::Duration;
 use super::events::ALARM;
 use super::record::{ACTIVE, INSERTED, LATER};
 use super::{Engine, Kind, SIGNALS, is_kind};
+use crate::backend::Report;
 use crate::current;
 use crate::event::Flags;
+use crate::flags::Ready;
 use crate::shared::Message;
 use crate::sys::bell::Bell;
+use crate::sys::fork;
 
 /// How long the backend may wait: not at all, for nanoseconds, or without limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +48,9 @@ impl Engine {
     /// Waits in the backend and takes in what it reports (LOOP-1, steps 7 to 9).
     pub(crate) fn wait(&mut self, sleep: Sleep) -> io::Result<()> {
         self.cached = None;
+        if self.forks != fork::count() {
+            return Err(fork::stale());
+        }
         // Law 1: a message posted before this point makes the wait not happen; one posted after it rings the bell.
         let asleep = sleep != Sleep::No && self.shared.doze.begin();
         let wait = match sleep {
@@ -52,24 +58,22 @@ impl Engine {
             Sleep::For(wait) if asleep => Some(Duration::from_nanos(wait)),
             _ => Some(Duration::ZERO),
         };
-        let mut reports = mem::take(&mut self.reports);
-        let result = self.backend.wait(wait, &mut reports);
+        let mut batch = self.batch.take().unwrap_or_default();
+        let result = self.backend.wait(wait, &mut batch);
         let notified = self.shared.doze.end();
         self.turn = current::next_turn();
-        for report in &reports {
-            if is_kind(report.token, Kind::Lane) {
-                self.report_lane(report.token, report.ready);
-            } else if is_kind(report.token, Kind::Fd) {
-                self.report_fd(report.token, report.ready);
-            } else if report.token == SIGNALS {
-                self.signalled = true;
-            } else if Bell::NEEDS_DRAIN || !self.edges {
-                // With edges nobody ever reads an eventfd's counter; without them it would stay ready (THR-10).
-                self.shared.bell.drain();
+        for report in batch.kernel() {
+            // The constant makes one path of the many below.
+            if report.ready == Ready::READ {
+                self.deliver(report.token, Ready::READ);
+            } else {
+                self.deliver_other(report);
             }
         }
-        reports.clear();
-        self.reports = reports;
+        if !batch.reports.is_empty() {
+            self.deliver_mapped(&batch.reports);
+        }
+        self.batch = Some(batch);
         if notified {
             self.read_mail();
         }
@@ -78,6 +82,32 @@ impl Engine {
             self.cached = Some(self.clock.now());
         }
         result
+    }
+
+    #[inline(never)]
+    fn deliver_other(&mut self, report: Report) {
+        self.deliver(report.token, report.ready);
+    }
+
+    #[inline(always)]
+    fn deliver(&mut self, token: u64, ready: Ready) {
+        if is_kind(token, Kind::Lane) {
+            self.report_lane(token, ready);
+        } else if token > SIGNALS {
+            self.report_fd(token, ready);
+        } else if token == SIGNALS {
+            self.signalled = true;
+        } else if Bell::NEEDS_DRAIN || !self.edges {
+            // With edges nobody ever reads an eventfd's counter; without them it would stay ready (THR-10).
+            self.shared.bell.drain();
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_mapped(&mut self, reports: &[Report]) {
+        for report in reports {
+            self.deliver(report.token, report.ready);
+        }
     }
 
     /// Handles what other threads have posted to the engine. Closures stay in the mailbox: they are the driver's.

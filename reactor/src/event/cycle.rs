@@ -234,11 +234,12 @@ impl Event {
         Ok(())
     }
 
-    /// Makes this event what `fresh` is: number, interest, source, callback, base, priority. All handles see it (EV-10).
+    /// Makes this event what `fresh` is: number, interest, source, callback, base, priority. All handles see it (EV-10). Other
+    /// handles of `fresh` are left with an event of no descriptor and no callback.
     ///
     /// # Errors
     ///
-    /// `ResourceBusy` if either is pending or active (EV-9).
+    /// `ResourceBusy` if either is pending or active (EV-9), or the callback of `fresh` is running.
     pub fn assign(&self, fresh: Event) -> io::Result<()> {
         if self.is_pending() || fresh.is_pending() {
             return Err(io::Error::new(
@@ -247,14 +248,24 @@ impl Event {
             ));
         }
         let (to, from) = (&self.inner, &fresh.inner);
+        if Rc::ptr_eq(to, from) {
+            return Ok(());
+        }
+        let Some(handler) = from.handler.take() else {
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "the callback of the event to be assigned is running, or was assigned to another event: make a new event",
+            ));
+        };
         let base = from.base.borrow().clone();
         *to.base.borrow_mut() = base;
-        to.number.set(from.number.get());
-        to.interest.set(from.interest.get());
+        // Other handles of `fresh` must not watch a descriptor whose owner has gone elsewhere.
+        to.number.set(from.number.replace(-1));
+        to.interest.set(from.interest.replace(Flags::NONE));
         to.priority.set(from.priority.get());
         to.finalized.set(from.finalized.get());
         drop(to.finalizer.replace(from.finalizer.take()));
-        drop(to.handler.replace(from.handler.take()));
+        drop(to.handler.replace(Some(handler)));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::{Event, Inner};
+use crate::receipt::{Handled, Receipt};
 use crate::{Flags, Remote};
 
 thread_local! {
@@ -18,8 +19,9 @@ thread_local! {
 
 /// Adds, deletes and activates an [`Event`] from any thread: `Send + Sync + Clone`.
 ///
-/// Every method is a message that the base handles in its next iteration; it wakes the base if it sleeps. Nothing waits for a
-/// callback that is running, so nothing can deadlock on it (better than DEL-8). Messages about an event that is gone do nothing.
+/// Every method is a message that the base handles in its next iteration, in the order they were sent; it wakes the base if it
+/// sleeps. Sending waits for nothing, so nothing can deadlock on a callback that is running (better than DEL-8). Who has to know when
+/// the message was handled, [waits](Receipt::wait) for its receipt. Messages about an event that is gone do nothing.
 ///
 /// ```
 /// use levent_reactor::{Base, Event, Flags};
@@ -81,16 +83,39 @@ impl RemoteEvent {
         })
     }
 
-    /// Makes the event idle. A callback that is running goes on.
+    /// Makes the event idle. A callback that is running goes on; once the receipt's wait is over, the callback is not running, and
+    /// does not run again unless somebody adds or activates the event anew (DEL-8 as a message; DEL-10).
     ///
     /// # Errors
     ///
     /// `NotConnected` once the base is gone.
-    pub fn del(&self) -> io::Result<()> {
-        self.send(|event| {
+    pub fn del(&self) -> io::Result<Receipt> {
+        let (handled, receipt) = self.receipt();
+        self.send(move |event| {
             // The event is idle whatever the backend says (DEL-6).
             let _ = event.del();
-        })
+            drop(handled);
+        })?;
+        Ok(receipt)
+    }
+
+    /// Cancels the event and has the loop run `finalizer` on the base's thread instead of the callback, as [`Event::finalize`]. Never
+    /// while the callback is running (FIN-10). The receipt is for the request; the finalizer runs in the pass that follows.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` once the base is gone; the finalizer is dropped then.
+    pub fn finalize(&self, finalizer: impl FnOnce(&Event) + Send + 'static) -> io::Result<Receipt> {
+        let (handled, receipt) = self.receipt();
+        self.send(move |event| {
+            event.finalize(finalizer);
+            drop(handled);
+        })?;
+        Ok(receipt)
+    }
+
+    fn receipt(&self) -> (Handled, Receipt) {
+        Receipt::new(self.remote.base())
     }
 
     fn send(&self, f: impl FnOnce(Event) + Send + 'static) -> io::Result<()> {

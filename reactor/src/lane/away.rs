@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -54,7 +54,6 @@ impl Target {
 /// the kernel again.
 pub(super) fn park(
     source: &Source,
-    fd: BorrowedFd<'_>,
     direction: Direction,
     waiter: Option<u64>,
     waker: &Waker,
@@ -64,7 +63,7 @@ pub(super) fn park(
     }
     // Before the lock: a clone is foreign code, and the background base's thread may have to be started.
     let arm = Arm {
-        fd: fd.as_raw_fd(),
+        fd: source.fd,
         key: source.key,
         direction,
         waiter,
@@ -88,7 +87,8 @@ fn park_at(target: &Target, source: &Source, arm: Arm, loose: &mut Loose) -> io:
     let home = if base == target.base() {
         None
     } else {
-        Shared::find(base)
+        // In a forked child nobody runs the bases of the parent's other threads.
+        Shared::find(base).filter(|home| home.is_ours())
     };
     let mut state = PARKED;
     if let Some(home) = home {
@@ -157,7 +157,7 @@ fn take_idle(shared: &Shared, key: u64, index: u32, fd: RawFd) -> Option<Loose> 
 /// was on its way; by then the number can even be another file's, and the registration must go all the same. The message is
 /// posted before the number can be used again, so the base reads it before anything about the number's next owner.
 fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) -> Loose {
-    if let Some(descriptor) = &shared.descriptor {
+    if let (Some(descriptor), true) = (&shared.descriptor, shared.is_ours()) {
         backend::withdraw(descriptor, fd);
     }
     // A base that has ended has forgotten already.
@@ -175,13 +175,12 @@ fn post_arm(shared: &Shared, arm: Arm, loose: &mut Loose) {
 }
 
 /// Forgets a waiter from away.
-pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
+pub(super) fn cancel(source: &Source, id: u64) {
     let (base, index) = source.home();
     let Some(shared) = Shared::find(base) else {
         return;
     };
-    let fd = fd.as_raw_fd();
-    let key = source.key;
+    let (fd, key) = (source.fd, source.key);
     let mut remove = Some(|engine: &mut Engine| {
         let index = engine.lane_find_any(index, fd, key)?;
         engine.lane_cancel(index, id)
@@ -205,8 +204,8 @@ pub(super) fn cancel(source: &Source, fd: BorrowedFd<'_>, id: u64) {
 }
 
 /// Ends the registration of a source that is dropped away from home.
-pub(super) fn release(source: &Source, fd: BorrowedFd<'_>) {
-    let fd = fd.as_raw_fd();
+pub(super) fn release(source: &Source) {
+    let fd = source.fd;
     let moving = lock(&MOVES);
     let (base, index) = source.home();
     drop(refusal(source.key));
@@ -281,7 +280,7 @@ impl Engine {
         }
         // An error, or a descriptor that is closed meanwhile, is answered by waking: the operation will say what is wrong. It is
         // not the backend's report, which means that the backend has dropped the descriptor.
-        let ready = sys::unowned::poll_raw(fd, direction.asked())
+        let ready = sys::poll::poll_number(fd, direction.asked())
             .unwrap_or(direction.ready() | Ready::INVALID);
         if !ready.is_empty() {
             let ready = ready.without(Ready::INVALID) | direction.ready();

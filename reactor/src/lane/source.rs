@@ -1,7 +1,7 @@
 //! A descriptor that futures wait for.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -16,8 +16,11 @@ use crate::sys;
 
 /// The registration of one descriptor, for futures.
 ///
-/// It holds names only, so it is `Send + Sync` and keeps nothing of its owner's. The descriptor comes from the owner with each
-/// call. The owner calls [`release`](Source::release) before it closes the descriptor; forgetting to leaves a slot behind.
+/// It holds names only, so it is `Send + Sync` and keeps nothing of its owner's. The owner calls [`release`](Source::release)
+/// before it closes the descriptor. Forgetting to is a mistake that costs no memory safety: the registration stays behind, and
+/// whoever is given the number next may be woken for nothing, or told that it is registered already.
+///
+/// The descriptor is asked for once, in [`new`](Source::new): an `AsFd` that answers differently later changes nothing here.
 ///
 /// Polled on the thread whose base it is registered with, it touches plain memory. Anywhere else it works too (see the
 /// [module's page](crate::lane)).
@@ -38,15 +41,17 @@ use crate::sys;
 /// let mut cx = Context::from_waker(Waker::noop());
 /// let mut byte = [0];
 /// there.write_all(b"x")?;
-/// let read = source.poll_io(here.as_fd(), Direction::Read, &mut cx, || (&here).read(&mut byte));
+/// let read = source.poll_io(Direction::Read, &mut cx, || (&here).read(&mut byte));
 /// assert!(matches!(read, Poll::Ready(Ok(1))));
-/// source.release(here.as_fd());
+/// source.release();
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct Source {
     /// Names the registration for all time, wherever it moves.
     pub(super) key: u64,
+    /// The descriptor's number. Only the registration is known by it; operations are their caller's.
+    pub(super) fd: RawFd,
     /// The home: the base's number above, the slot's index below. Read and written relaxed: a stale name is found out by
     /// the key, and whoever moves a registration does so under the lock in `away`.
     home: AtomicU64,
@@ -132,6 +137,7 @@ impl Source {
         };
         Ok(Source {
             key,
+            fd: raw,
             home: AtomicU64::new(home),
             state: [AtomicU8::new(TRY), AtomicU8::new(TRY)],
             turns: [AtomicU64::new(0), AtomicU64::new(0)],
@@ -233,7 +239,6 @@ impl Source {
     #[inline]
     pub fn poll_io<R>(
         &self,
-        fd: BorrowedFd<'_>,
         direction: Direction,
         cx: &mut Context<'_>,
         mut op: impl FnMut() -> io::Result<R>,
@@ -244,7 +249,7 @@ impl Source {
         loop {
             match op() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.park(fd, direction, cx).map(Err);
+                    return self.park(direction, cx).map(Err);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
@@ -268,7 +273,6 @@ impl Source {
     #[inline]
     pub fn poll_stream(
         &self,
-        fd: BorrowedFd<'_>,
         direction: Direction,
         len: usize,
         cx: &mut Context<'_>,
@@ -303,7 +307,7 @@ impl Source {
                     return Poll::Ready(Ok(moved));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return self.park(fd, direction, cx).map(Err);
+                    return self.park(direction, cx).map(Err);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -346,16 +350,11 @@ impl Source {
     }
 
     /// Parks after an operation found nothing. `Ready` only with the error that waiting is impossible.
-    fn park(
-        &self,
-        fd: BorrowedFd<'_>,
-        direction: Direction,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Error> {
+    fn park(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Error> {
         let parked = match self.visit(direction, cx.waker(), false) {
             Step::Parked => Ok(PARKED),
             Step::Refused => Err(self.refusal()),
-            Step::Try | Step::Away => away::park(self, fd, direction, None, cx.waker()),
+            Step::Try | Step::Away => away::park(self, direction, None, cx.waker()),
         };
         self.note_parked(direction, parked)
     }
@@ -368,19 +367,14 @@ impl Source {
     /// # Errors
     ///
     /// The kernel's for the descriptor, the backend's for the interest.
-    pub fn poll_ready(
-        &self,
-        fd: BorrowedFd<'_>,
-        direction: Direction,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
+    pub fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if current::spend(cx).is_pending() {
             return Poll::Pending;
         }
-        if !sys::poll::poll_now(fd, direction.asked())?.is_empty() {
+        if !sys::poll::poll_number(self.fd, direction.asked())?.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        self.park(fd, direction, cx).map(Err)
+        self.park(direction, cx).map(Err)
     }
 
     /// Waits until the direction is ready, for any number of futures at once.
@@ -394,7 +388,6 @@ impl Source {
     /// A future that is dropped before it was ready must call [`cancel_waiter`](Source::cancel_waiter).
     pub fn poll_waiter(
         &self,
-        fd: BorrowedFd<'_>,
         direction: Direction,
         cx: &mut Context<'_>,
         waiter: &mut Waiter,
@@ -402,8 +395,8 @@ impl Source {
         if current::spend(cx).is_pending() {
             return Poll::Pending;
         }
-        if !sys::poll::poll_now(fd, direction.asked())?.is_empty() {
-            self.cancel_waiter(fd, waiter);
+        if !sys::poll::poll_number(self.fd, direction.asked())?.is_empty() {
+            self.cancel_waiter(waiter);
             return Poll::Ready(Ok(()));
         }
         if waiter.id == 0 {
@@ -424,7 +417,7 @@ impl Source {
         let parked = match parked {
             Some(true) => Ok(PARKED),
             Some(false) => Err(self.refusal()),
-            None => away::park(self, fd, direction, Some(id), cx.waker()),
+            None => away::park(self, direction, Some(id), cx.waker()),
         };
         self.note_parked(direction, parked).map(Err)
     }
@@ -442,26 +435,26 @@ impl Source {
     }
 
     /// Forgets a waiter. Costs nothing if it never waited.
-    pub fn cancel_waiter(&self, fd: BorrowedFd<'_>, waiter: &mut Waiter) {
+    pub fn cancel_waiter(&self, waiter: &mut Waiter) {
         let id = std::mem::take(&mut waiter.id);
         if id == 0 {
             return;
         }
         match self.at_home(|engine, index| engine.lane_cancel(index, id)) {
             Some(waker) => drop(waker),
-            None => away::cancel(self, fd, id),
+            None => away::cancel(self, id),
         }
     }
 
     /// Ends the registration. Called before the descriptor is closed or given away; a second call does nothing.
-    pub fn release(&self, fd: BorrowedFd<'_>) {
+    pub fn release(&self) {
         let discarded = self.at_home(|engine, index| {
             engine.lane_remove(index, false);
             std::mem::take(&mut engine.discarded)
         });
         match discarded {
             Some(wakers) => drop_all(wakers),
-            None => away::release(self, fd),
+            None => away::release(self),
         }
     }
 }

@@ -14,9 +14,10 @@ use std::{
 
 /// Waits until a connect under way has an answer.
 fn finish(stream: &TcpStream) -> io::Result<()> {
-    let mut backend = crate::backend::open(crate::Method::Poll)?;
+    let mut backend =
+        crate::backend::open(crate::Method::Poll, crate::backend::Options::default())?;
     backend.change(stream.as_raw_fd(), 0, Interest::NONE, Interest::WRITE)?;
-    backend.wait(None, &mut Vec::new())?;
+    backend.wait_into(None, &mut Vec::new())?;
     stream.take_error()?.map_or(Ok(()), Err)
 }
 

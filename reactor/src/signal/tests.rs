@@ -64,7 +64,7 @@ fn occurrence_ends_the_wait_of_another_thread() {
         receiver.add(SIGUSR1).unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| raise(SIGUSR1));
-            let mut backend = backend::open(method).unwrap();
+            let mut backend = backend::open(method, backend::Options::default()).unwrap();
             backend
                 .change(
                     receiver.as_fd().as_raw_fd(),
@@ -74,7 +74,7 @@ fn occurrence_ends_the_wait_of_another_thread() {
                 )
                 .unwrap();
             let mut reports = Vec::new();
-            backend.wait(None, &mut reports).unwrap();
+            backend.wait_into(None, &mut reports).unwrap();
             assert_eq!(
                 reports,
                 [Report {
@@ -97,7 +97,7 @@ fn interrupted_wait_is_no_error() {
     receiver.add(SIGUSR1).unwrap();
     for &method in Method::supported() {
         for wait in [None, Some(std::time::Duration::from_secs(3600))] {
-            let mut backend = backend::open(method).unwrap();
+            let mut backend = backend::open(method, backend::Options::default()).unwrap();
             let is_over = AtomicBool::new(false);
             let waiter = this_thread();
             std::thread::scope(|scope| {
@@ -109,7 +109,7 @@ fn interrupted_wait_is_no_error() {
                     }
                 });
                 let mut reports = Vec::new();
-                backend.wait(wait, &mut reports).unwrap();
+                backend.wait_into(wait, &mut reports).unwrap();
                 is_over.store(true, SeqCst);
                 assert_eq!(reports, []);
             });

@@ -16,7 +16,7 @@ mod tests {
         flags::{Interest, Ready},
         sys::{pipe::Pipe, poll::poll_now},
     };
-    use std::os::fd::{AsFd, BorrowedFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
     fn is_ringing(bell: BorrowedFd<'_>) -> bool {
         poll_now(bell, Interest::READ)
@@ -48,5 +48,34 @@ mod tests {
             bell.drain();
             assert!(!is_ringing(bell.as_fd()), "after {rings} rings");
         }
+    }
+
+    /// FORK-6: after a fork both processes have both numbers; what one rings then is not the other's.
+    #[test]
+    fn renewed_bell_is_another_one() {
+        let bell = Bell::new().unwrap();
+        let parents = bell.as_fd().try_clone_to_owned().unwrap();
+        let number = bell.as_fd().as_raw_fd();
+        bell.ring();
+        bell.renew().unwrap();
+        assert_eq!(bell.as_fd().as_raw_fd(), number);
+        assert!(is_ringing(parents.as_fd()) && !is_ringing(bell.as_fd()));
+        bell.ring();
+        assert!(is_ringing(bell.as_fd()));
+    }
+
+    /// The same for the other systems' bell.
+    #[test]
+    fn renewed_pipe_is_another_one() {
+        let bell = Pipe::new().unwrap();
+        let parents = bell.as_fd().try_clone_to_owned().unwrap();
+        let _other_end = bell.ringer().try_clone_to_owned().unwrap();
+        let number = bell.as_fd().as_raw_fd();
+        bell.renew().unwrap();
+        assert_eq!(bell.as_fd().as_raw_fd(), number);
+        bell.ring();
+        assert!(is_ringing(bell.as_fd()) && !is_ringing(parents.as_fd()));
+        bell.drain();
+        assert!(!is_ringing(bell.as_fd()));
     }
 }

@@ -33,6 +33,11 @@ pub(crate) fn create() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Puts a new, empty set in the place of one, under the same number.
+pub(crate) fn renew(epoll: BorrowedFd<'_>) -> io::Result<()> {
+    super::replace(epoll, create()?)
+}
+
 /// Adds, modifies or deletes `fd`. A number that is not open is an error of the call (`EBADF`), never undefined.
 pub(crate) fn control(
     epoll: BorrowedFd<'_>,

@@ -22,6 +22,11 @@ impl EventFd {
         Ok(EventFd(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
+    /// Becomes a new bell under the same number. In a forked child: the old one is the parent's.
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        super::replace(self.0.as_fd(), EventFd::new()?.0)
+    }
+
     /// Makes the descriptor readable. Never blocks, never fails, async-signal-safe (it may change `errno`).
     pub(crate) fn ring(&self) {
         ring(self.0.as_raw_fd());

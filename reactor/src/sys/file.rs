@@ -10,10 +10,10 @@ use super::check;
 
 /// Is this a regular file or a directory? They are always "ready", so waiting for them has no meaning (EP-6).
 pub(crate) fn is_regular(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    let mut status = MaybeUninit::<libc::stat>::uninit();
+    let mut status = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: `status` has room for the one record that the call writes.
     check(unsafe { libc::fstat(fd.as_raw_fd(), status.as_mut_ptr()) })?;
-    // SAFETY: the call succeeded, so it has written the whole record.
+    // SAFETY: integers, of which zero is a value; the C library may leave fields of padding alone.
     let status = unsafe { status.assume_init() };
     Ok(matches!(
         status.st_mode & libc::S_IFMT,

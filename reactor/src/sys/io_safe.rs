@@ -19,8 +19,8 @@ use std::{
 ///
 /// # Safety
 ///
-/// The implementor promises that its implementations of [`Read`] and [`Write`] do not drop, close or exchange the
-/// underlying descriptor. Dropping the value itself may close it.
+/// The implementor promises that its implementations of [`Read`] and [`Write`], for the type itself and for `&mut` and `Box` of it,
+/// do not drop, close or exchange the underlying descriptor. Dropping the value itself may close it.
 ///
 /// # Examples
 ///
@@ -77,12 +77,13 @@ unsafe impl<T: IoSafe + Read> IoSafe for BufReader<T> {}
 unsafe impl<T: IoSafe + Write> IoSafe for BufWriter<T> {}
 // SAFETY: as for `BufReader`.
 unsafe impl<T: IoSafe + Write> IoSafe for LineWriter<T> {}
-// SAFETY: `Read` through a shared reference cannot move the value behind it, nor replace its descriptor safely while
-// others look at it.
+// SAFETY: a `Read` of `&T` can do two things. It can use the value behind the reference, which is borrowed for as long as the
+// source lives and cannot be dropped or moved by that. And it can put another reference in the place of this one; then operations
+// go elsewhere, but the registration is of the number that was asked for once, which the first borrow goes on keeping open.
 unsafe impl<T: ?Sized> IoSafe for &T {}
-// SAFETY: `Read` and `Write` of `&mut T` are those of `T`.
+// SAFETY: `Read` and `Write` of `&mut T` are those of `T`, or the implementor's own, for whom the promise holds as well.
 unsafe impl<T: ?Sized + IoSafe> IoSafe for &mut T {}
-// SAFETY: `Read` and `Write` of `Box<T>` are those of `T`.
+// SAFETY: as for `&mut T`.
 unsafe impl<T: ?Sized + IoSafe> IoSafe for Box<T> {}
 // SAFETY: a `Cow` has no `Write`, and its `Read` would be that of `T`.
 unsafe impl<T: Clone + IoSafe> IoSafe for Cow<'_, T> {}

@@ -4,11 +4,12 @@
 
 use std::{
     io,
+    mem::ManuallyDrop,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
-use super::{check, seconds};
+use super::{check, fork, seconds};
 
 /// The system's own definitions. libc has no constant that is not in this list for each of these systems.
 #[cfg(any(
@@ -210,9 +211,17 @@ impl std::fmt::Debug for Event {
     }
 }
 
-/// A kernel's queue. Private to its base, and not inherited by a forked child (but for libkqueue's).
+/// A kernel's queue. Private to its base.
+///
+/// A forked child has none of it: there the number is free, or by now another file's. So the child neither uses nor closes it (FORK-8).
+/// libkqueue's is inherited, and leaks there.
 #[derive(Debug)]
-pub(crate) struct Queue(OwnedFd);
+pub(crate) struct Queue {
+    /// Not to be touched in another process than the one that made it.
+    descriptor: ManuallyDrop<OwnedFd>,
+    /// The count of forks then.
+    forks: u32,
+}
 
 impl Queue {
     /// # Errors
@@ -228,10 +237,18 @@ impl Queue {
         let queue = unsafe { OwnedFd::from_raw_fd(fd) };
         // SAFETY: the call takes no pointer, and close-on-exec is all that F_SETFD can set.
         check(unsafe { libc::fcntl(queue.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
-        Ok(Queue(queue))
+        Ok(Queue {
+            descriptor: ManuallyDrop::new(queue),
+            forks: fork::count(),
+        })
     }
 
-    /// kevent(2): applies `changes`, waits at most (seconds, nanoseconds) (None: no limit), and returns how many entries of `results`
+    /// Was it made by this process?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.forks == fork::count()
+    }
+
+    /// kevent(2), in the process that made the queue: applies `changes`, waits at most (seconds, nanoseconds) (None: no limit), and returns how many entries of `results`
     /// were written.
     ///
     /// A change that fails is reported among the results, if there is room, and then nothing is waited for.
@@ -245,10 +262,13 @@ impl Queue {
         results: &mut [Event],
         wait: Option<(i64, i64)>,
     ) -> io::Result<usize> {
-        let wait = wait.map(|(whole, nanoseconds)| libc::timespec {
-            tv_sec: seconds(whole),
-            // Below 10⁹, which every `c_long` holds.
-            tv_nsec: nanoseconds as libc::c_long,
+        let wait = wait.map(|(whole, nanoseconds)| {
+            // SAFETY: all zeros is a time; some systems have fields of padding that cannot be named.
+            let mut wait: libc::timespec = unsafe { std::mem::zeroed() };
+            wait.tv_sec = seconds(whole);
+            // Below 10⁹, which every type for it holds.
+            wait.tv_nsec = nanoseconds as _;
+            wait
         });
         let wait_pointer = wait.as_ref().map_or(ptr::null(), ptr::from_ref);
         // Lengths are `int`, but for NetBSD; the table of descriptors is far below that.
@@ -257,7 +277,7 @@ impl Queue {
         // for the lengths that are given, `wait` readable (or null: no limit), until the call returns; the kernel keeps no pointer.
         let n = unsafe {
             abi::kevent(
-                self.0.as_raw_fd(),
+                self.descriptor.as_raw_fd(),
                 changes.as_ptr().cast(),
                 cut(changes.len()) as _,
                 results.as_mut_ptr().cast(),
@@ -266,5 +286,14 @@ impl Queue {
             )
         };
         usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // SAFETY: nobody uses the field after this.
+            unsafe { ManuallyDrop::drop(&mut self.descriptor) };
+        }
     }
 }

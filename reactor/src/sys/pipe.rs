@@ -29,6 +29,13 @@ impl Pipe {
         Ok(Pipe { reader, writer })
     }
 
+    /// Becomes a new bell under the same numbers. In a forked child: the old one is the parent's.
+    pub(crate) fn renew(&self) -> io::Result<()> {
+        let Pipe { reader, writer } = Pipe::new()?;
+        super::replace(self.reader.as_fd(), reader.into())?;
+        super::replace(self.writer.as_fd(), writer.into())
+    }
+
     /// Makes the descriptor readable. Never blocks, never fails, async-signal-safe (it may change `errno`).
     pub(crate) fn ring(&self) {
         ring(self.writer.as_raw_fd());

@@ -1,9 +1,9 @@
 //! poll(2).
 
-use std::{
-    io,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
-};
+use std::{io, os::fd::RawFd};
+
+#[cfg(test)]
+use std::os::fd::{AsFd, AsRawFd};
 
 use super::check;
 use crate::flags::{Interest, Ready};
@@ -69,12 +69,12 @@ pub(crate) fn ready(revents: libc::c_short) -> Ready {
 ))]
 pub(crate) fn wait(entries: &mut [Entry], wait: Option<(i64, i64)>) -> io::Result<usize> {
     let wait = wait.map(|(whole, nanoseconds)| {
-        // Below 10⁹, which every `c_long` holds.
-        let tv_nsec = nanoseconds as libc::c_long;
-        libc::timespec {
-            tv_sec: super::seconds(whole),
-            tv_nsec,
-        }
+        // SAFETY: all zeros is a time; some systems have fields of padding that cannot be named.
+        let mut wait: libc::timespec = unsafe { std::mem::zeroed() };
+        wait.tv_sec = super::seconds(whole);
+        // Below 10⁹, which every type for it holds.
+        wait.tv_nsec = nanoseconds as _;
+        wait
     });
     let wait_pointer = wait.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let len = entries.len() as libc::nfds_t;
@@ -105,13 +105,20 @@ pub(crate) fn wait(entries: &mut [Entry], wait: Option<(i64, i64)>) -> io::Resul
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 
-/// What holds of `fd` now: one poll(2) that does not wait. Error and hang-up are always among the answers.
+/// What holds of a descriptor now: one poll(2) that does not wait. Error and hang-up are always among the answers.
+///
+/// It is known by its number, and may be closed or another file's by now: poll(2) neither reads nor writes it, and answers
+/// `INVALID` for a number that is not open. The caller only wakes, or tries, on the answer.
 ///
 /// # Errors
 ///
 /// `Interrupted` is not among them: the call is repeated, as it cannot have waited.
-pub(crate) fn poll_now(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Ready> {
-    let mut entry = entry(fd.as_raw_fd(), interest);
+pub(crate) fn poll_number(fd: RawFd, interest: Interest) -> io::Result<Ready> {
+    if fd < 0 {
+        // The kernel would pass over it.
+        return Ok(Ready::INVALID);
+    }
+    let mut entry = entry(fd, interest);
     loop {
         // SAFETY: one entry, writable until the call returns.
         match check(unsafe { libc::poll(&mut entry, 1, 0) }) {
@@ -123,9 +130,14 @@ pub(crate) fn poll_now(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Rea
 }
 
 #[cfg(test)]
+pub(crate) fn poll_now(fd: impl AsFd, interest: Interest) -> io::Result<Ready> {
+    poll_number(fd.as_fd().as_raw_fd(), interest)
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::{io::Write, os::fd::AsFd, os::unix::net::UnixStream};
+    use std::{io::Write, os::unix::net::UnixStream};
 
     #[test]
     fn poll_now_sees_the_present() {

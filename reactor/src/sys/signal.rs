@@ -28,6 +28,7 @@ use std::{
         },
     },
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -122,8 +123,15 @@ impl Cell {
         }
         // Not for long: a handler makes one system call that does not block. A handler on this very thread has returned
         // before we go on. The final load pairs with the `Release` in `handler`: its write(2) is before our close(2).
+        let mut rounds = 0;
         while self.users.load(SeqCst) != 0 {
-            thread::yield_now();
+            rounds += 1;
+            if rounds < 1000 {
+                thread::yield_now();
+            } else {
+                // Under a real-time policy yielding lets no thread of a lower priority run.
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         // Pairs with the `Acquire` in `take`.
         self.is_taken.store(false, Release);
@@ -261,21 +269,22 @@ pub(crate) struct Disposition(libc::sigaction);
 
 /// Asks for, and with `new` also sets, the disposition of a signal.
 fn exchange(signal: i32, new: Option<&libc::sigaction>) -> io::Result<libc::sigaction> {
-    let mut old = MaybeUninit::<libc::sigaction>::uninit();
+    let mut old = MaybeUninit::<libc::sigaction>::zeroed();
     let new = new.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: `new` is null or readable, `old` has room for the one record that the call writes. A handler in `new` is
     // ours, which is async-signal-safe, or one that the process had installed before.
     check(unsafe { libc::sigaction(signal, new, old.as_mut_ptr()) })?;
-    // SAFETY: the call succeeded, so it has written the whole record.
+    // SAFETY: integers and an optional function pointer, of which zero is a value; the C library may leave some of them alone.
     Ok(unsafe { old.assume_init() })
 }
 
-/// Installs our handler: restartable, all signals masked while it runs (SIG-2).
+/// Installs our handler: restartable, all signals masked while it runs (SIG-2), on the thread's signal stack if it has one: stacks
+/// of coroutines are small, and those of some runtimes are not to be touched at all.
 pub(crate) fn install(signal: i32) -> io::Result<Disposition> {
     // SAFETY: the record is integers and an optional function pointer, of which zero is a value.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler_address();
-    action.sa_flags = libc::SA_RESTART;
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
     // SAFETY: the set is ours to write; the call cannot fail on a valid pointer.
     unsafe { libc::sigfillset(&mut action.sa_mask) };
     exchange(signal, Some(&action)).map(Disposition)

@@ -1,23 +1,10 @@
 //! Descriptors that are known by number only.
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::RawFd;
 
-use super::poll;
 use crate::Base;
 use crate::event::{Event, Flags};
-use crate::flags::{Interest, Ready};
-
-/// As [`poll::poll_now`], for a descriptor whose owner is on another thread and may have closed it.
-pub(crate) fn poll_raw(fd: RawFd, interest: Interest) -> io::Result<Ready> {
-    if fd < 0 {
-        return Ok(Ready::INVALID);
-    }
-    // SAFETY: the number is not -1. It may name a closed or reused file: `poll` answers that with `POLLNVAL` or with the other
-    // file's state, neither reads nor writes it, and the borrow ends with the call. The caller only wakes on the answer.
-    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-    poll::poll_now(fd, interest)
-}
 
 impl Event {
     /// Makes an event from a bare descriptor or signal number, for callers whose descriptors are owned elsewhere (a C

@@ -1,8 +1,9 @@
 //! EV: events and their life cycle.
 
 use std::cell::{Cell, RefCell};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -336,4 +337,45 @@ fn callback_may_own_its_event() {
     *place.borrow_mut() = Some(event);
     base.run_loop(LoopFlags::ONCE).unwrap();
     assert_eq!(Rc::strong_count(&owned), 1);
+}
+
+/// EV-10: what was assigned leaves nothing behind: another handle of it watches no descriptor, so that a number which is used again
+/// belongs to its new owner alone. An event whose callback runs cannot be assigned to another.
+#[test]
+fn assigned_event_leaves_nothing_behind() {
+    if !in_child("event::assigned_event_leaves_nothing_behind") {
+        return;
+    }
+    for_each_backend(|base| {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let owner = Event::new(base, here, Flags::READ | Flags::PERSIST, |_, _, _| {}).unwrap();
+        let number = owner.number();
+        let husk = owner.clone();
+        let to = Event::user(base, |_, _| {});
+        to.assign(owner).unwrap();
+        assert_eq!((to.number(), husk.number()), (number, -1));
+        let _ = husk.add();
+        drop(to);
+        let trace = Trace::new();
+        let (other, mut peer) = UnixStream::pair().unwrap();
+        assert_eq!(other.as_raw_fd(), number);
+        let mut note = trace.note("other");
+        let event = Event::new(base, other, Flags::READ, move |_, what, event| {
+            note(event, what)
+        });
+        let event = event.unwrap();
+        event.add().unwrap();
+        peer.write_all(b"x").unwrap();
+        look(base);
+        trace.assert(["other"]);
+
+        let idle = Event::user(base, |_, _| {});
+        let target = idle.clone();
+        let running = Event::user(base, move |event, _| {
+            let error = target.assign(event.clone()).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+        });
+        running.activate(Flags::NONE);
+        look(base);
+    });
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Waker};
 use std::time::Instant;
@@ -44,10 +44,10 @@ fn end(peer: Peer, how: End) -> Option<OwnedFd> {
     }
 }
 
-fn wait_for(source: &Source, fd: BorrowedFd<'_>, waits: Option<Direction>) {
+fn wait_for(source: &Source, waits: Option<Direction>) {
     if let Some(direction) = waits {
         // Ready at once is fine, too: then nobody waits.
-        let _ = source.poll_ready(fd, direction, &mut Context::from_waker(Waker::noop()));
+        let _ = source.poll_ready(direction, &mut Context::from_waker(Waker::noop()));
     }
 }
 
@@ -81,7 +81,7 @@ fn no_state_of_a_descriptor_spins() {
                                 }
                             };
                             let source = Source::new(fd.as_fd()).unwrap();
-                            wait_for(&source, fd.as_fd(), waits);
+                            wait_for(&source, waits);
                             // Data that nobody reads lies in half of them.
                             if how == End::Close {
                                 match &mut peer {
@@ -102,8 +102,8 @@ fn no_state_of_a_descriptor_spins() {
                         .unwrap();
                     turns += 1;
                 }
-                for (_, source, fd) in &kept {
-                    source.release(fd.as_fd());
+                for (_, source, _) in &kept {
+                    source.release();
                 }
                 // The changes arrive a few at a time; spinning would be thousands.
                 assert!(turns <= 3 + 3, "{}: {turns} turns", method.name());

@@ -29,7 +29,6 @@ fn read(
 ) -> Poll<io::Result<usize>> {
     let mut chunk = vec![0; len];
     source.poll_stream(
-        here.as_fd(),
         Direction::Read,
         len,
         &mut Context::from_waker(waker),
@@ -65,7 +64,7 @@ fn tried_first_then_woken() {
         entered.turn(Wait::Poll).unwrap();
         assert_eq!(wakes.take(), 0);
         assert_eq!(moved(read(&source, &here, &waker, 8, &mut tries)), Some(1));
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -86,8 +85,8 @@ fn short_read_clears_the_latch() {
         assert_eq!(moved(read(&source, &here, &waker, 3, &mut tries)), Some(2));
         assert_eq!(moved(read(&source, &here, &waker, 3, &mut tries)), None);
         // Where kqueue is, urgent data may be behind it.
-        let is_trusted =
-            base.method() == Method::Epoll || !Method::supported().contains(&Method::Kqueue);
+        let is_trusted = matches!(base.method(), Method::Epoll | Method::EpollBatched)
+            || !Method::supported().contains(&Method::Kqueue);
         assert_eq!(
             tries,
             if is_trusted { 3 } else { 4 },
@@ -97,7 +96,7 @@ fn short_read_clears_the_latch() {
         entered.turn(Wait::Block).unwrap();
         assert_eq!(wakes.take(), 1);
         assert_eq!(moved(read(&source, &here, &waker, 3, &mut tries)), Some(1));
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -119,7 +118,7 @@ fn short_read_is_not_trusted_elsewhere() {
                 None
             );
             assert_eq!(tries, 2);
-            source.release(here.as_fd());
+            source.release();
         },
     );
     for_each_backend(|base| {
@@ -129,14 +128,14 @@ fn short_read_is_not_trusted_elsewhere() {
         let mut chunk = [0; 8];
         there.write_all(b"a").unwrap();
         for _ in 0..3 {
-            let poll = source.poll_io(here.as_fd(), Direction::Read, &mut cx, || {
+            let poll = source.poll_io(Direction::Read, &mut cx, || {
                 tries += 1;
                 (&mut &here).read(&mut chunk)
             });
             assert_eq!(poll.is_ready(), tries == 1);
         }
         assert_eq!(tries, 3);
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -164,7 +163,7 @@ fn end_behind_a_short_read_is_found() {
             }
         }
         assert_eq!(end, Some(0), "the end of the stream");
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -192,7 +191,7 @@ fn end_after_a_short_read_is_reported() {
             moved(read(&source, &here, &waker, 100, &mut tries)),
             Some(0)
         );
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -205,7 +204,7 @@ fn writer_is_woken() {
         let mut cx = Context::from_waker(&waker);
         let chunk = [0; 4096];
         let mut write = || {
-            source.poll_stream(here.as_fd(), Direction::Write, 4096, &mut cx, || {
+            source.poll_stream(Direction::Write, 4096, &mut cx, || {
                 (&mut &here).write(&chunk)
             })
         };
@@ -218,7 +217,7 @@ fn writer_is_woken() {
         entered.turn(Wait::Block).unwrap();
         assert_eq!(wakes.take(), 1);
         assert!(write().is_ready());
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -226,14 +225,10 @@ fn writer_is_woken() {
 #[test]
 fn replaced_waker_is_woken() {
     for_each_backend(|base| {
-        let (entered, here, mut there, source) = scene(base);
+        let (entered, _here, mut there, source) = scene(base);
         let ((first, one), (second, other)) = (Wakes::new(), Wakes::new());
         let poll = |waker: &Waker| {
-            let poll = source.poll_ready(
-                here.as_fd(),
-                Direction::Read,
-                &mut Context::from_waker(waker),
-            );
+            let poll = source.poll_ready(Direction::Read, &mut Context::from_waker(waker));
             assert!(poll.is_pending());
         };
         poll(&one);
@@ -246,7 +241,7 @@ fn replaced_waker_is_woken() {
         there.write_all(b"x").unwrap();
         entered.turn(Wait::Block).unwrap();
         assert_eq!((first.count(), second.count()), (1, 1));
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -254,14 +249,14 @@ fn replaced_waker_is_woken() {
 #[test]
 fn all_waiters_wake() {
     for_each_backend(|base| {
-        let (entered, here, mut there, source) = scene(base);
+        let (entered, _here, mut there, source) = scene(base);
         let mut all: Vec<_> = (0..20).map(|_| (Wakes::new(), Waiter::default())).collect();
         for ((_, waker), waiter) in &mut all {
             for _ in 0..2 {
                 let mut cx = Context::from_waker(waker);
                 assert!(
                     source
-                        .poll_waiter(here.as_fd(), Direction::Read, &mut cx, waiter)
+                        .poll_waiter(Direction::Read, &mut cx, waiter)
                         .is_pending()
                 );
             }
@@ -269,16 +264,12 @@ fn all_waiters_wake() {
         let (parked, waker) = Wakes::new();
         assert!(
             source
-                .poll_ready(
-                    here.as_fd(),
-                    Direction::Read,
-                    &mut Context::from_waker(&waker)
-                )
+                .poll_ready(Direction::Read, &mut Context::from_waker(&waker))
                 .is_pending()
         );
         for (_, waiter) in all.iter_mut().step_by(3) {
-            source.cancel_waiter(here.as_fd(), waiter);
-            source.cancel_waiter(here.as_fd(), waiter);
+            source.cancel_waiter(waiter);
+            source.cancel_waiter(waiter);
         }
         there.write_all(b"x").unwrap();
         entered.turn(Wait::Block).unwrap();
@@ -290,10 +281,10 @@ fn all_waiters_wake() {
         let mut cx = Context::from_waker(waker);
         assert!(
             source
-                .poll_waiter(here.as_fd(), Direction::Read, &mut cx, waiter)
+                .poll_waiter(Direction::Read, &mut cx, waiter)
                 .is_ready()
         );
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -305,23 +296,11 @@ fn stale_readiness_does_not_count() {
         let mut cx = Context::from_waker(Waker::noop());
         there.write_all(b"x").unwrap();
         entered.turn(Wait::Poll).unwrap();
-        assert!(
-            source
-                .poll_ready(here.as_fd(), Direction::Read, &mut cx)
-                .is_ready()
-        );
-        assert!(
-            source
-                .poll_ready(here.as_fd(), Direction::Read, &mut cx)
-                .is_ready()
-        );
+        assert!(source.poll_ready(Direction::Read, &mut cx).is_ready());
+        assert!(source.poll_ready(Direction::Read, &mut cx).is_ready());
         drain(&here);
-        assert!(
-            source
-                .poll_ready(here.as_fd(), Direction::Read, &mut cx)
-                .is_pending()
-        );
-        source.release(here.as_fd());
+        assert!(source.poll_ready(Direction::Read, &mut cx).is_pending());
+        source.release();
     });
 }
 
@@ -344,10 +323,10 @@ fn second_source_is_refused() {
         there.write_all(b"x").unwrap();
         entered.turn(Wait::Block).unwrap();
         assert_eq!(wakes.take(), 1);
-        source.release(here.as_fd());
-        source.release(here.as_fd());
+        source.release();
+        source.release();
         let again = Source::new(here.as_fd()).unwrap();
-        again.release(here.as_fd());
+        again.release();
     });
 }
 
@@ -377,7 +356,7 @@ fn lane_and_events_do_not_mix() {
         let event = on_fd(base, &here, Flags::READ, |_, _| {});
         assert_eq!(event.add().unwrap_err().kind(), ErrorKind::AlreadyExists);
         assert!(!event.is_pending());
-        source.release(here.as_fd());
+        source.release();
         event.add().unwrap();
         assert_eq!(
             Source::new(here.as_fd()).unwrap_err().kind(),
@@ -397,21 +376,19 @@ fn hangup_wakes_everybody() {
         let ((reads, reader), (writes, writer), (waits, waiting)) =
             (Wakes::new(), Wakes::new(), Wakes::new());
         let mut waiter = Waiter::default();
-        let fd = here.as_fd();
         assert!(
             source
-                .poll_ready(fd, Direction::Read, &mut Context::from_waker(&reader))
+                .poll_ready(Direction::Read, &mut Context::from_waker(&reader))
                 .is_pending()
         );
         assert!(
             source
-                .poll_ready(fd, Direction::Write, &mut Context::from_waker(&writer))
+                .poll_ready(Direction::Write, &mut Context::from_waker(&writer))
                 .is_pending()
         );
         assert!(
             source
                 .poll_waiter(
-                    fd,
                     Direction::Read,
                     &mut Context::from_waker(&waiting),
                     &mut waiter
@@ -422,7 +399,7 @@ fn hangup_wakes_everybody() {
         drop(there);
         entered.turn(Wait::Block).unwrap();
         assert!(reads.count() >= 1 && writes.count() >= 1 && waits.count() >= 1);
-        source.release(fd);
+        source.release();
     });
 }
 
@@ -430,18 +407,14 @@ fn hangup_wakes_everybody() {
 #[test]
 fn sources_and_events_side_by_side() {
     for_each_backend(|base| {
-        let (entered, here, mut there, source) = scene(base);
+        let (entered, _here, mut there, source) = scene(base);
         let trace = Trace::new();
         let timer = Event::timer(base, trace.note("timer"));
         timer.add_after(ms(1)).unwrap();
         let (wakes, waker) = Wakes::new();
         assert!(
             source
-                .poll_ready(
-                    here.as_fd(),
-                    Direction::Read,
-                    &mut Context::from_waker(&waker)
-                )
+                .poll_ready(Direction::Read, &mut Context::from_waker(&waker))
                 .is_pending()
         );
         there.write_all(b"x").unwrap();
@@ -449,6 +422,6 @@ fn sources_and_events_side_by_side() {
             entered.turn(Wait::Block).unwrap();
         }
         trace.assert(["timer"]);
-        source.release(here.as_fd());
+        source.release();
     });
 }

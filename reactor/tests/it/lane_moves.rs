@@ -20,9 +20,7 @@ fn sockets() -> (UnixStream, UnixStream) {
 fn is_ready(source: &Source, here: &UnixStream, waker: &Waker) -> bool {
     let mut byte = [0];
     let mut cx = Context::from_waker(waker);
-    let poll = source.poll_io(here.as_fd(), Direction::Read, &mut cx, || {
-        (&mut &*here).read(&mut byte)
-    });
+    let poll = source.poll_io(Direction::Read, &mut cx, || (&mut &*here).read(&mut byte));
     match poll {
         Poll::Ready(result) => result.unwrap() <= 1,
         Poll::Pending => false,
@@ -47,7 +45,7 @@ fn receive_inside(method: Method, source: &Source, here: &UnixStream) {
 /// Made at one base, polled on another thread inside its own: the source moves, whether its home runs, rests or is gone.
 #[test]
 fn moves_to_where_it_is_polled() {
-    for &method in Method::supported() {
+    for method in crate::support::methods() {
         for state in ["entered", "at rest", "gone"] {
             println!("{} {state}", method.name());
             let base = base_on(method);
@@ -71,7 +69,7 @@ fn moves_to_where_it_is_polled() {
                 waits.send(()).unwrap();
                 receive_inside(method, &source, &here);
                 receive_inside(method, &source, &here);
-                source.release(here.as_fd());
+                source.release();
             });
             waiting.recv().unwrap();
             there.write_all(b"xy").unwrap();
@@ -99,8 +97,8 @@ fn waits_outside_all_loops() {
             soon("the byte", || wakes.take() > 0);
             assert!(is_ready(&source, &here, &waker));
         }
-        source.release(here.as_fd());
-        source.release(here.as_fd());
+        source.release();
+        source.release();
     })
     .join()
     .unwrap();
@@ -109,7 +107,7 @@ fn waits_outside_all_loops() {
 /// Somebody waits at home, another thread polls the other direction: both are woken.
 #[test]
 fn two_threads_share_a_source() {
-    for &method in Method::supported() {
+    for method in crate::support::methods() {
         let base = base_on(method);
         let entered = base.enter().unwrap();
         let (here, there) = sockets();
@@ -119,16 +117,13 @@ fn two_threads_share_a_source() {
         let (reads, reader) = Wakes::new();
         assert!(!is_ready(&source, &here, &reader));
         thread::scope(|scope| {
-            let (source, here, there) = (&source, &here, &there);
+            let (source, there) = (&source, &there);
             let writer = scope.spawn(move || {
                 let base = base_on(method);
                 let entered = base.enter().unwrap();
                 let (wakes, waker) = Wakes::new();
                 let mut cx = Context::from_waker(&waker);
-                while source
-                    .poll_ready(here.as_fd(), Direction::Write, &mut cx)
-                    .is_pending()
-                {
+                while source.poll_ready(Direction::Write, &mut cx).is_pending() {
                     drain(there);
                     while wakes.take() == 0 {
                         entered.turn(Wait::AtMost(ms(1))).unwrap();
@@ -142,7 +137,7 @@ fn two_threads_share_a_source() {
             writer.join().unwrap();
         });
         assert!(is_ready(&source, &here, &reader));
-        source.release(here.as_fd());
+        source.release();
     }
 }
 
@@ -166,7 +161,7 @@ fn ending_home_wakes() {
             entered.turn(Wait::Block).unwrap();
         }
         assert!(is_ready(&source, &here, &waker));
-        source.release(here.as_fd());
+        source.release();
     });
 }
 
@@ -183,7 +178,7 @@ fn random_reuse_of_numbers() {
     let (away, dropping) = std::sync::mpsc::sync_channel::<Live>(0);
     let dropper = thread::spawn(move || {
         for live in dropping {
-            live.source.release(live.here.as_fd());
+            live.source.release();
             drop(live);
         }
     });
@@ -226,7 +221,7 @@ fn random_reuse_of_numbers() {
             }
             5 if !live.is_empty() => {
                 let one = live.swap_remove(at);
-                one.source.release(one.here.as_fd());
+                one.source.release();
                 // Taken before, and wakes that arrive later would be a dead source's.
                 one.wakes.take();
                 dead.push(one.wakes.clone());
@@ -246,7 +241,7 @@ fn random_reuse_of_numbers() {
         "a dead source woke"
     );
     for one in &live {
-        one.source.release(one.here.as_fd());
+        one.source.release();
     }
     let mut text = String::new();
     base.dump(&mut text).unwrap();
@@ -278,7 +273,7 @@ fn numbers_come_and_go_outside_all_loops() {
                     }
                     // On its way while the source goes.
                     assert!(!is_ready(&source, &here, &waker));
-                    source.release(here.as_fd());
+                    source.release();
                 }
             })
         })

@@ -138,3 +138,42 @@ fn panic_among_repeats() {
         works(base);
     });
 }
+
+/// A waker whose panic has a payload that panics again when it is dropped takes no other waker with it.
+#[test]
+fn worst_of_wakers_is_contained() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("the payload's drop");
+            }
+        }
+    }
+    struct Bad;
+    impl std::task::Wake for Bad {
+        fn wake(self: std::sync::Arc<Self>) {
+            std::panic::panic_any(Bomb);
+        }
+    }
+    use levent_reactor::{Wait, lane::Alarm};
+    use std::task::{Context, Waker};
+    let entered = levent_reactor::current::enter().unwrap();
+    let bad = Waker::from(std::sync::Arc::new(Bad));
+    let (wakes, good) = Wakes::new();
+    let at = std::time::Instant::now() + ms(1);
+    let (mut first, mut second) = (Alarm::new(), Alarm::new());
+    assert!(
+        first
+            .poll_at(at, &mut Context::from_waker(&bad))
+            .is_pending()
+    );
+    assert!(
+        second
+            .poll_at(at, &mut Context::from_waker(&good))
+            .is_pending()
+    );
+    while wakes.count() == 0 {
+        entered.turn(Wait::AtMost(ms(20_000))).unwrap();
+    }
+}

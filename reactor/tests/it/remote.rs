@@ -269,3 +269,114 @@ fn many_threads_at_once() {
     assert!(runs.get() >= 50, "{} runs", runs.get());
     assert!(events.iter().all(|event| !event.is_pending()));
 }
+
+/// DEL-8 as a message: once the receipt's wait is over, the callback that was running is not, and it runs no more, though its
+/// descriptor is ready. DEL-9: on the loop's own thread waiting is refused instead of a deadlock.
+#[test]
+fn deletion_is_acknowledged() {
+    for_each_backend(|base| {
+        let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let running = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (started, is_started) = std::sync::mpsc::channel();
+        let (sent, is_sent) = std::sync::mpsc::channel::<()>();
+        let (here, _there) = readable_pair();
+        let event = on_fd(base, &here, Flags::READ | Flags::PERSIST, {
+            let (runs, running) = (runs.clone(), running.clone());
+            move |_, _| {
+                running.store(true, Ordering::SeqCst);
+                if runs.fetch_add(1, Ordering::SeqCst) == 0 {
+                    started.send(()).unwrap();
+                    // The request is made while this runs.
+                    is_sent.recv().unwrap();
+                }
+                running.store(false, Ordering::SeqCst);
+            }
+        });
+        event.add().unwrap();
+        let (remote, all) = (event.remote().unwrap(), base.remote());
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            let receipt = remote.del().unwrap();
+            assert!(!receipt.is_handled(), "the callback is running");
+            sent.send(()).unwrap();
+            receipt.wait().unwrap();
+            assert!(receipt.is_handled());
+            assert!(receipt.wait_for(ms(0)).unwrap());
+            assert!(!running.load(Ordering::SeqCst));
+            let ran = runs.load(Ordering::SeqCst);
+            all.loop_break().unwrap();
+            (ran, runs)
+        });
+        base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+        let (ran, runs) = thread.join().unwrap();
+        look(base);
+        assert_eq!(runs.load(Ordering::SeqCst), ran);
+
+        let refused = Rc::new(Cell::new(None));
+        let asks = Event::user(base, {
+            let refused = refused.clone();
+            move |event, _| {
+                let receipt = event.remote().unwrap().del().unwrap();
+                refused.set(Some(receipt.wait().unwrap_err().kind()));
+            }
+        });
+        asks.activate(Flags::NONE);
+        look(base);
+        assert_eq!(refused.get(), Some(ErrorKind::Deadlock));
+    });
+}
+
+/// DEL-8: a base that has ended has handled every message, and waiting for a base that nobody runs can be bounded.
+#[test]
+fn receipt_outlives_the_base() {
+    let base = Base::new().unwrap();
+    let event = Event::user(&base, |_, _| {});
+    let remote = event.remote().unwrap();
+    let receipt = thread::spawn(move || {
+        let receipt = remote.del().unwrap();
+        assert!(!receipt.wait_for(ms(1)).unwrap());
+        receipt
+    })
+    .join()
+    .unwrap();
+    drop((event, base));
+    receipt.wait().unwrap();
+}
+
+/// THR-4, FIN-10: a finalizer asked for from another thread runs on the loop's, after the callback that is running.
+#[test]
+fn finalizer_from_another_thread() {
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let (started, is_started) = std::sync::mpsc::channel();
+        let (sent, is_sent) = std::sync::mpsc::channel::<()>();
+        let event = Event::user(base, {
+            let trace = trace.clone();
+            move |_, _| {
+                started.send(()).unwrap();
+                is_sent.recv().unwrap();
+                trace.push("callback");
+            }
+        });
+        let (remote, home) = (event.remote().unwrap(), thread::current().id());
+        let (finalized, is_finalized) = std::sync::mpsc::channel();
+        event.activate(Flags::NONE);
+        let all = base.remote();
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            let receipt = remote
+                .finalize(move |event| {
+                    finalized.send(thread::current().id()).unwrap();
+                    event.base().unwrap().loop_break();
+                })
+                .unwrap();
+            sent.send(()).unwrap();
+            receipt.wait().unwrap();
+            all.once_after(ms(0), || {}).unwrap();
+        });
+        base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+        thread.join().unwrap();
+        trace.assert(["callback"]);
+        assert_eq!(is_finalized.try_recv(), Ok(home));
+    });
+}

@@ -69,7 +69,7 @@ fn disposition_comes_back() {
         return;
     }
     ignore(signal::SIGUSR1);
-    for &method in levent_reactor::Method::supported() {
+    for method in crate::support::methods() {
         let base = base_on(method);
         let trace = Trace::new();
         let event = Event::signal(&base, signal::SIGUSR1, trace.note("ran"));

@@ -14,14 +14,27 @@ use std::time::{Duration, Instant};
 
 use levent_reactor::{Base, Clock, ClockHand, Config, Event, Flags, LoopEnd, LoopFlags, Method};
 
+/// All methods of the platform, and epoll with batched changes.
+pub(crate) fn methods() -> impl Iterator<Item = Method> {
+    let supported = Method::supported();
+    let batched = supported.contains(&Method::Epoll);
+    supported
+        .iter()
+        .copied()
+        .chain(batched.then_some(Method::EpollBatched))
+}
+
 /// A configuration that leaves one method, whatever the environment says.
 pub(crate) fn only(method: Method) -> Config {
+    let batched = method == Method::EpollBatched;
+    let candidate = if batched { Method::Epoll } else { method };
     Method::supported()
         .iter()
-        .filter(|other| **other != method)
+        .filter(|other| **other != candidate)
         .fold(Config::new().ignore_env(), |config, other| {
             config.avoid_method(other.name())
         })
+        .batch_changes(batched)
 }
 
 pub(crate) fn base_on(method: Method) -> Base {
@@ -35,7 +48,7 @@ pub(crate) fn for_each_backend(body: impl FnMut(&Base)) {
 
 /// The same with a configuration that is more than the method's.
 pub(crate) fn for_each_backend_with(tweak: impl Fn(Config) -> Config, mut body: impl FnMut(&Base)) {
-    for &method in Method::supported() {
+    for method in methods() {
         // Shown with a failure.
         println!("on {}", method.name());
         let base = Base::with_config(&tweak(only(method))).expect("a base can be made");
@@ -53,7 +66,7 @@ pub(crate) fn with_manual_clock_and(
     tweak: impl Fn(Config) -> Config,
     mut body: impl FnMut(&Base, &ClockHand),
 ) {
-    for &method in Method::supported() {
+    for method in methods() {
         println!("on {}", method.name());
         let (clock, hand) = Clock::manual();
         let base =
@@ -159,9 +172,27 @@ pub(crate) fn drain(mut stream: &UnixStream) -> usize {
 /// A non-blocking pipe: the end to read from and the end to write to.
 pub(crate) fn pipe() -> (File, File) {
     let mut ends = [0; 2];
+    #[cfg(not(target_vendor = "apple"))]
     // SAFETY: `ends` has room for the two numbers that the call writes.
     let answer = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC | libc::O_NONBLOCK) };
+    // A child of another test may inherit these; there is no such call.
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: as above.
+    let answer = unsafe { libc::pipe(ends.as_mut_ptr()) };
     assert_eq!(answer, 0);
+    #[cfg(target_vendor = "apple")]
+    for end in ends {
+        // SAFETY: the call takes no pointer, and the number is of a descriptor just made.
+        assert_ne!(
+            unsafe { libc::fcntl(end, libc::F_SETFL, libc::O_NONBLOCK) },
+            -1
+        );
+        // SAFETY: as above.
+        assert_ne!(
+            unsafe { libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC) },
+            -1
+        );
+    }
     // SAFETY: the call succeeded, so the number is an open descriptor that nobody else owns.
     let reader = unsafe { OwnedFd::from_raw_fd(ends[0]) };
     // SAFETY: as above.

@@ -1,6 +1,7 @@
 //! A process per test: signals are the process's, so tests that share one would meet each other's.
 //!
 //! The helper runs this very binary again, with the one test and a mark in the environment. Works under any test runner.
+#![allow(unsafe_code, reason = "dispositions have no safe interface")]
 
 use std::{
     env,
@@ -21,7 +22,16 @@ pub(crate) fn in_child(test: &str, body: impl FnOnce()) {
 }
 
 /// The same for a body that should be ended by `signal`.
+///
+/// A process inherits the signals that are ignored, and a shell's background jobs begin with SIGINT ignored. Our streams put that
+/// back, as they should, and nothing would end the child; so it begins with the default.
 pub(crate) fn in_child_killed_by(signal: i32, test: &str, body: impl FnOnce()) {
+    let body = || {
+        // SAFETY: takes two numbers, and no handler of ours is installed yet.
+        let before = unsafe { libc::signal(signal, libc::SIG_DFL) };
+        assert_ne!(before, libc::SIG_ERR);
+        body();
+    };
     if let Some((status, output)) = run(test, body) {
         assert_eq!(
             status.signal(),

@@ -59,8 +59,9 @@ pub(crate) async fn echo(mut stream: TcpStream, served: &Served) -> io::Result<(
         if n == 0 {
             return Ok(());
         }
-        stream.write_all(&buffer[..n]).await?;
+        // Before the write: who has the answer finds it counted.
         served.bytes.fetch_add(n as u64, Ordering::Relaxed);
+        stream.write_all(&buffer[..n]).await?;
     }
 }
 

@@ -173,3 +173,34 @@ fn dropped_away_from_home() {
         }
     });
 }
+
+/// Safe code may answer another descriptor whenever it is asked: only the first answer counts, and nobody else's registration
+/// suffers.
+#[test]
+fn changing_answers_hurt_nobody() {
+    use std::cell::Cell;
+    use std::os::fd::{AsFd, BorrowedFd};
+
+    struct Two(UnixStream, Arc<UnixStream>, Cell<bool>);
+    impl AsFd for Two {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            if self.2.get() {
+                self.1.as_fd()
+            } else {
+                self.0.as_fd()
+            }
+        }
+    }
+    let (first, _first_peer) = UnixStream::pair().unwrap();
+    let (second, mut peer) = UnixStream::pair().unwrap();
+    let second = Arc::new(second);
+    let innocent = Async::new(Arc::clone(&second)).unwrap();
+    let two = Async::new(Two(first, second, Cell::new(false))).unwrap();
+    two.get_ref().2.set(true);
+    drop(two);
+    let read = std::thread::spawn(move || {
+        futures_lite::future::block_on(innocent.read_with(|stream| (&**stream).read(&mut [0])))
+    });
+    peer.write_all(b"x").unwrap();
+    assert_eq!(read.join().unwrap().unwrap(), 1);
+}

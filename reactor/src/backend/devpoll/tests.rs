@@ -24,6 +24,11 @@ pub(crate) struct Emulation {
 }
 
 impl Calls for Emulation {
+    fn renew(&mut self) -> io::Result<()> {
+        *self = Emulation::default();
+        Ok(())
+    }
+
     fn write(&mut self, records: &[Record]) -> io::Result<()> {
         assert!((1..=MAX_WRITTEN).contains(&records.len()));
         if self.refuses_writes {
@@ -78,9 +83,11 @@ fn emulated() -> DevPoll<Emulation> {
     DevPoll::new(Emulation::default())
 }
 
-fn ready_now(backend: &mut impl Backend) -> Vec<(u64, Ready)> {
+fn ready_now(backend: &mut dyn Backend) -> Vec<(u64, Ready)> {
     let mut reports = Vec::new();
-    backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
+    backend
+        .wait_into(Some(Duration::ZERO), &mut reports)
+        .unwrap();
     reports
         .iter()
         .map(|report| (report.token, report.ready))
@@ -131,7 +138,7 @@ fn removal_comes_before_what_is_left() {
     assert_eq!(written(&mut backend), []);
 }
 
-/// More than one write takes, and more than one wait has room for.
+/// DP-2: more than one write takes, and more than one wait has room for.
 #[test]
 fn long_queues_and_results_are_cut() {
     let mut backend = emulated();
@@ -145,7 +152,7 @@ fn long_queues_and_results_are_cut() {
     assert_eq!(ready_now(&mut backend).len(), 64);
     assert_eq!(backend.calls.log.len(), 4);
     assert_eq!(ready_now(&mut backend).len(), 128);
-    // DP-2: the driver refuses more room than there can be descriptors.
+    // The driver refuses more room than there can be descriptors.
     assert_eq!(ready_now(&mut backend).len(), 150);
     assert_eq!(ready_now(&mut backend).len(), 150);
 }
@@ -157,8 +164,26 @@ fn refused_write_is_repeated() {
     let (ours, _theirs) = UnixStream::pair().unwrap();
     backend.change(ours.as_raw_fd(), 1, NONE, WRITE).unwrap();
     backend.calls.refuses_writes = true;
-    let error = backend.wait(None, &mut Vec::new()).unwrap_err();
+    let error = backend.wait(None, &mut Batch::default()).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EACCES));
     backend.calls.refuses_writes = false;
     assert_eq!(ready_now(&mut backend), [(1, Ready::WRITE)]);
+}
+
+/// FORK-1: a driver that is opened again has what is registered then; what was queued for the old one is not written to it.
+#[test]
+fn reopened_driver_has_nothing_of_the_old_one() {
+    let mut backend = emulated();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (other, _peer) = UnixStream::pair().unwrap();
+    theirs.write_all(b"x").unwrap();
+    backend.change(ours.as_raw_fd(), 1, NONE, READ).unwrap();
+    assert_eq!(ready_now(&mut backend), [(1, Ready::READ)]);
+    backend.change(ours.as_raw_fd(), 1, READ, NONE).unwrap();
+    backend.change(other.as_raw_fd(), 2, NONE, WRITE).unwrap();
+    backend.reinit().unwrap();
+    assert_eq!(ready_now(&mut backend), []);
+    assert_eq!(written(&mut backend), []);
+    backend.change(ours.as_raw_fd(), 3, NONE, READ).unwrap();
+    assert_eq!(ready_now(&mut backend), [(3, Ready::READ)]);
 }

@@ -18,8 +18,7 @@ use super::*;
 use crate::sys::{
     epoll::{self, Control},
     kqueue::{ADD, CLEAR, DELETE, ENABLE, EOF, ERROR, RECEIPT},
-    poll,
-    unowned::poll_raw,
+    poll::{self, poll_number},
 };
 
 const NONE: Interest = Interest::NONE;
@@ -38,6 +37,8 @@ pub(crate) struct Emulation {
     edges: HashMap<(RawFd, Filter), bool>,
     /// NetBSD before 10 and others: the flag means nothing.
     knows_receipts: bool,
+    /// Forked: no call is to be made.
+    is_gone: bool,
     /// The changes of each call so far, of calls that had any.
     log: Vec<String>,
 }
@@ -49,6 +50,7 @@ impl Emulation {
             files: HashSet::new(),
             edges: HashMap::new(),
             knows_receipts: true,
+            is_gone: false,
             log: Vec::new(),
         }
     }
@@ -147,7 +149,7 @@ impl Emulation {
 
 /// Is this a pipe that nobody reads?
 fn is_broken_pipe(fd: RawFd) -> bool {
-    let ready = poll_raw(fd, Interest::NONE).unwrap();
+    let ready = poll_number(fd, Interest::NONE).unwrap();
     let is_socket = std::fs::read_link(format!("/proc/self/fd/{fd}"))
         .unwrap()
         .to_string_lossy()
@@ -158,12 +160,22 @@ fn is_broken_pipe(fd: RawFd) -> bool {
 impl Calls for Emulation {
     const IS_LIBRARY: bool = false;
 
+    fn is_ours(&self) -> bool {
+        !self.is_gone
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        *self = Emulation::new();
+        Ok(())
+    }
+
     fn kevent(
         &mut self,
         changes: &[Event],
         results: &mut [Event],
         wait: Option<(i64, i64)>,
     ) -> io::Result<usize> {
+        assert!(!self.is_gone, "a child asks of what its parent has");
         if !changes.is_empty() {
             self.log.push(words(changes));
         }
@@ -228,10 +240,15 @@ fn emulated() -> Kqueue<Emulation> {
     backend
 }
 
-fn ready_now(backend: &mut impl Backend) -> Vec<(u64, Ready)> {
+fn wait(backend: &mut dyn Backend, wait: Option<Duration>) -> io::Result<Vec<Report>> {
     let mut reports = Vec::new();
-    backend.wait(Some(Duration::ZERO), &mut reports).unwrap();
-    let mut ready: Vec<_> = reports
+    backend.wait_into(wait, &mut reports)?;
+    Ok(reports)
+}
+
+fn ready_now(backend: &mut dyn Backend) -> Vec<(u64, Ready)> {
+    let mut ready: Vec<_> = wait(backend, Some(Duration::ZERO))
+        .unwrap()
         .iter()
         .map(|report| (report.token, report.ready))
         .collect();
@@ -342,10 +359,8 @@ fn deletion_of_a_closed_descriptor_costs_no_wait() {
         .unwrap();
     peer.write_all(b"x").unwrap();
     drop(ours);
-    let mut reports = Vec::new();
-    backend.wait(None, &mut reports).unwrap();
     assert_eq!(
-        reports,
+        wait(&mut backend, None).unwrap(),
         [Report {
             token: 2,
             ready: Ready::READ
@@ -354,10 +369,7 @@ fn deletion_of_a_closed_descriptor_costs_no_wait() {
     let start = Instant::now();
     backend.change(other.as_raw_fd(), 2, READ, NONE).unwrap();
     drop(other);
-    reports.clear();
-    backend
-        .wait(Some(Duration::from_millis(20)), &mut reports)
-        .unwrap();
+    let reports = wait(&mut backend, Some(Duration::from_millis(20))).unwrap();
     assert!(start.elapsed() >= Duration::from_millis(20));
     assert_eq!(reports, []);
 }
@@ -405,11 +417,9 @@ fn write_end_of_a_broken_pipe_is_reported() {
         child.wait().unwrap();
         let fd = pipe.as_raw_fd();
         backend.change(fd, 7, NONE, WRITE | edge).unwrap();
-        let mut reports = Vec::new();
         // A wait without limit: it must not be waited.
-        backend.wait(None, &mut reports).unwrap();
         assert_eq!(
-            reports,
+            wait(&mut backend, None).unwrap(),
             [Report {
                 token: 7,
                 ready: dead
@@ -504,6 +514,14 @@ struct Script {
 
 impl Calls for Script {
     const IS_LIBRARY: bool = false;
+
+    fn is_ours(&self) -> bool {
+        true
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     fn kevent(
         &mut self,
@@ -600,15 +618,13 @@ fn interrupted_and_failed_calls_lose_nothing() {
     // Repeated: what came of it was lost.
     backend.change(0, 1, NONE, READ).unwrap();
     backend.change(0, 1, READ, NONE).unwrap();
-    let mut reports = Vec::new();
     let hour = Some(Duration::from_secs(3600));
-    let error = backend.wait(hour, &mut reports).unwrap_err();
+    let error = wait(&mut backend, hour).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
     // Still to be deleted.
-    backend.wait(hour, &mut reports).unwrap();
+    assert_eq!(wait(&mut backend, hour).unwrap(), []);
     // Deleted: after EINTR the changes have been applied.
-    backend.wait(Some(Duration::MAX), &mut reports).unwrap();
-    assert_eq!(reports, []);
+    assert_eq!(wait(&mut backend, Some(Duration::MAX)).unwrap(), []);
     let asked: Vec<_> = backend
         .calls
         .asked
@@ -657,7 +673,7 @@ fn all_reused_numbers_are_added_again() {
         backend.change(fd, 7, READ | WRITE, WRITE).unwrap();
     }
     let hour = Some(Duration::from_secs(3600));
-    backend.wait(hour, &mut Vec::new()).unwrap();
+    wait(&mut backend, hour).unwrap();
     let now = Some((0, 0));
     let expected = [
         ("-0r -1r", Some((3600, 0))),
@@ -710,12 +726,44 @@ fn filters_of_a_descriptor_make_one_report() {
     backend.change(0, 10, NONE, READ | WRITE).unwrap();
     backend.change(1, 11, NONE, READ | WRITE).unwrap();
     let both = Ready::READ | Ready::WRITE;
-    let mut reports = Vec::new();
-    backend.wait(None, &mut reports).unwrap();
-    backend.wait(None, &mut reports).unwrap();
-    let seen: Vec<_> = reports
+    // One batch for both waits: what the first has found is not the second's.
+    let mut batch = Batch::default();
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        backend.wait(None, &mut batch).unwrap();
+        seen.append(&mut batch.reports.clone());
+    }
+    let seen: Vec<_> = seen
         .iter()
         .map(|report| (report.token, report.ready))
         .collect();
     assert_eq!(seen, [(10, both), (11, both), (11, Ready::READ)]);
+}
+
+/// FORK-1, FORK-8: a forked child has no queue, so nothing is asked of it; the new one has what is registered then, and no more.
+#[test]
+fn forked_child_gets_a_queue_of_its_own() {
+    let mut backend = emulated();
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let (other, mut peer) = UnixStream::pair().unwrap();
+    backend.change(ours.as_raw_fd(), 1, NONE, READ).unwrap();
+    backend.change(other.as_raw_fd(), 2, NONE, READ).unwrap();
+    // Pending, and not to be deleted from the new queue.
+    backend.change(ours.as_raw_fd(), 1, READ, NONE).unwrap();
+    theirs.write_all(b"x").unwrap();
+    peer.write_all(b"x").unwrap();
+    backend.calls.is_gone = true;
+    for interest in [READ, READ | WRITE, READ | EDGE] {
+        let error = backend.change(3, 3, NONE, interest).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    }
+    backend.change(other.as_raw_fd(), 2, READ, NONE).unwrap();
+    backend.reinit().unwrap();
+    assert_eq!(ready_now(&mut backend), []);
+    // No trace of the old table: what it had is not there twice.
+    backend
+        .change(other.as_raw_fd(), 3, NONE, READ | EDGE)
+        .unwrap();
+    assert_eq!(ready_now(&mut backend), [(3, Ready::READ)]);
+    assert_eq!(calls(&mut backend, other.as_raw_fd()), ["+fdr*"]);
 }

@@ -1,0 +1,154 @@
+//! What a thread runs: its default base, the loops it is inside, and the budget of the task being polled.
+
+mod stack;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use crate::base::{Base, Entered};
+
+pub use stack::is_inside;
+pub(crate) use stack::{
+    Entry, enter_lazily, enter_with, is_innermost, lease, leave, runs, take, with, with_base,
+    with_innermost, with_outer,
+};
+
+thread_local! {
+    /// Made when first needed.
+    static BASE: RefCell<Option<Base>> = const { RefCell::new(None) };
+    /// Leaf operations left for the current poll. It stands apart from the engine so that counting costs next to nothing.
+    static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
+}
+
+/// Outside a loop. It is counted down all the same, which is cheaper than to ask.
+const UNLIMITED: u32 = u32::MAX;
+
+thread_local! {
+    /// The turn that this thread is in: the thread's number above, a count below. Tells a report that came before a transfer from
+    /// one that came after it; turns of different threads do not compare.
+    static TURN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How many bits of a turn count.
+const COUNT_BITS: u32 = 40;
+
+/// The turn that this thread is in.
+#[inline]
+pub(crate) fn turn() -> u64 {
+    TURN.get()
+}
+
+/// Begins a turn.
+#[inline]
+pub(crate) fn next_turn() -> u64 {
+    let turn = TURN.get();
+    let turn = if turn == 0 { first_turn() } else { turn + 1 };
+    TURN.set(turn);
+    turn
+}
+
+#[cold]
+fn first_turn() -> u64 {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: only uniqueness counts.
+    // Every second number: so the counts of two threads differ by more than a count can.
+    THREADS.fetch_add(1, Ordering::Relaxed) << (COUNT_BITS + 1) | 1
+}
+
+/// Did `report` come before `transfer`, surely?
+#[inline]
+pub(crate) fn is_before(report: u64, transfer: u64) -> bool {
+    // A turn begins with its reports, and transfers are made in the rest of it: so in the same turn, or a few later. Of turns of
+    // two threads the difference is greater, whichever way it is taken.
+    transfer.wrapping_sub(report) >> COUNT_BITS == 0
+}
+
+/// This thread's default base, made at the first call.
+///
+/// # Errors
+///
+/// What making a base may answer: out of descriptors, no backend allowed. `Unsupported` while the thread is ending.
+pub fn base() -> io::Result<Base> {
+    BASE.try_with(|base| {
+        let mut base = base.borrow_mut();
+        match &*base {
+            Some(base) => Ok(base.clone()),
+            None => Ok(base.insert(Base::new()?).clone()),
+        }
+    })
+    .unwrap_or_else(|_| {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the thread is ending: it has no base any more",
+        ))
+    })
+}
+
+/// Enters a loop over this thread's default base, made and leased only when something needs it.
+///
+/// While the result lives, sources and alarms polled on this thread wait at this base. Entries nest.
+///
+/// # Errors
+///
+/// `ResourceBusy` inside an event callback of that base: its loop is running below and cannot run again (LOOP-12).
+pub fn enter() -> io::Result<Entered> {
+    Entered::lazy()
+}
+
+/// Counts one leaf operation against the budget of the current poll. When it is spent, wakes the task and answers `Pending`.
+///
+/// Leaf futures of other crates may call it too; sources and alarms do. Without a budget nothing is counted.
+#[inline]
+pub fn spend(cx: &mut Context<'_>) -> Poll<()> {
+    let left = BUDGET.get();
+    if left == 0 && is_spent() {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    BUDGET.set(BUDGET.get() - 1);
+    Poll::Ready(())
+}
+
+/// The count has come down to zero. Outside a loop nobody refills it, and nothing is to be bounded: it starts again.
+#[cold]
+fn is_spent() -> bool {
+    let is_inside = is_inside();
+    if !is_inside {
+        BUDGET.set(UNLIMITED);
+    }
+    is_inside
+}
+
+/// Gives the poll that follows a budget of this many leaf operations. Executors call it before they poll a task.
+#[inline]
+pub fn refill(operations: u32) {
+    BUDGET.set(operations);
+}
+
+/// Ends the counting: the thread has left its loop.
+pub(crate) fn lift_budget() {
+    BUDGET.set(UNLIMITED);
+}
+
+/// The number of this thread's default base, if it has been made.
+fn default_id() -> Option<u32> {
+    BASE.try_with(|base| base.borrow().as_ref().map(|base| base.local.id))
+        .ok()
+        .flatten()
+}
+
+/// Is a callback of this thread's default base running?
+pub(crate) fn default_is_in_callback() -> bool {
+    BASE.try_with(|base| {
+        base.try_borrow()
+            .is_ok_and(|base| base.as_ref().is_some_and(Base::is_in_callback))
+    })
+    .unwrap_or(false)
+}
+
+/// Has the thread dropped its default base already, since it is ending?
+pub(crate) fn is_ending() -> bool {
+    BASE.try_with(|_| ()).is_err()
+}
