@@ -183,15 +183,11 @@ pub(crate) fn pipe() -> (File, File) {
     #[cfg(target_vendor = "apple")]
     for end in ends {
         // SAFETY: the call takes no pointer, and the number is of a descriptor just made.
-        assert_ne!(
-            unsafe { libc::fcntl(end, libc::F_SETFL, libc::O_NONBLOCK) },
-            -1
-        );
+        let answer = unsafe { libc::fcntl(end, libc::F_SETFL, libc::O_NONBLOCK) };
+        assert_ne!(answer, -1);
         // SAFETY: as above.
-        assert_ne!(
-            unsafe { libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC) },
-            -1
-        );
+        let answer = unsafe { libc::fcntl(end, libc::F_SETFD, libc::FD_CLOEXEC) };
+        assert_ne!(answer, -1);
     }
     // SAFETY: the call succeeded, so the number is an open descriptor that nobody else owns.
     let reader = unsafe { OwnedFd::from_raw_fd(ends[0]) };
