@@ -1,12 +1,13 @@
 //! The bell that ends a base's wait from another thread or from a signal handler.
 
-#[cfg(target_os = "linux")]
+// A build with libkqueue is for tests of what the other systems have: their bell too.
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
 pub(crate) use super::eventfd::EventFd as Bell;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
 pub(super) use super::eventfd::ring;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), levent_libkqueue))]
 pub(crate) use super::pipe::Pipe as Bell;
-#[cfg(not(target_os = "linux"))]
+#[cfg(any(not(target_os = "linux"), levent_libkqueue))]
 pub(super) use super::pipe::ring;
 
 #[cfg(test)]

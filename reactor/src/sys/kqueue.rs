@@ -297,3 +297,20 @@ impl Drop for Queue {
         }
     }
 }
+
+#[cfg(all(test, levent_libkqueue))]
+mod tests {
+    use super::*;
+    use crate::sys::check_open;
+
+    /// FORK-8: the number that a queue had in the parent is not closed in the child, where it may be another file's.
+    #[test]
+    fn child_does_not_close_the_number() {
+        let mut queue = Queue::new().unwrap();
+        let number = queue.descriptor.as_raw_fd();
+        queue.forks = queue.forks.wrapping_add(1);
+        assert!(!queue.is_ours());
+        drop(queue);
+        check_open(number).unwrap();
+    }
+}

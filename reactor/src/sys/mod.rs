@@ -13,7 +13,7 @@ pub(crate) mod clock;
 pub(crate) mod devpoll;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
 mod eventfd;
 pub(crate) mod file;
 pub(crate) mod fork;
@@ -21,7 +21,7 @@ pub(crate) mod io_safe;
 pub(crate) mod kqueue;
 pub(crate) mod limits;
 pub(crate) mod numbers;
-#[cfg(any(test, not(target_os = "linux")))]
+#[cfg(any(test, not(target_os = "linux"), levent_libkqueue))]
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
 mod pipe;
 pub(crate) mod poll;
