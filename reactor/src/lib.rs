@@ -45,7 +45,8 @@
 //! | DragonFly | the same | not even type-checked |
 //! | illumos, Solaris | devpoll, poll, select | type-checked; devpoll tested on Linux over an emulation of the driver; never run there |
 //!
-//! A build with `--cfg levent_libkqueue` on Linux has kqueue too, last in the order, from an installed libkqueue: for tests.
+//! A build with `--cfg levent_libkqueue` on Linux has kqueue too, last in the order, from an installed libkqueue, and the other
+//! systems' way to end a wait: for tests.
 
 #![deny(unsafe_code)]
 
