@@ -7,7 +7,7 @@
 //!                    engine            tokens in, active entries and due wakers out
 //!        ┌──────────────┼───────────────┬───────────┐
 //!     backend        deadlines       signals     mailbox (other threads: Remote)
-//!  epoll poll select  heap, queues   receiver    notifier
+//!  epoll kqueue …    heap, queues   receiver    notifier
 //! ```
 //!
 //! It is of use alone, with callbacks, as libevent is; and it is what levent's executor, sockets, timers and signals stand on.
@@ -36,7 +36,17 @@
 //!
 //! # Platforms
 //!
-//! Linux. Backends, in order of preference: epoll, poll, select; chosen at run time ([`Config`]).
+//! Backends are chosen at run time ([`Config`]), from those of the system in order of preference:
+//!
+//! | System | Backends | Proved |
+//! |---|---|---|
+//! | Linux | epoll, poll, select | every test |
+//! | macOS, FreeBSD, NetBSD, OpenBSD | kqueue, poll, select | type-checked; kqueue tested on Linux, over an emulation of `kevent` and over libkqueue; never run there |
+//! | DragonFly | the same | not even type-checked |
+//! | illumos, Solaris | devpoll, poll, select | type-checked; devpoll tested on Linux over an emulation of the driver; never run there |
+//!
+//! A build with `--cfg levent_libkqueue` on Linux has kqueue too, last in the order, from an installed libkqueue, and the other
+//! systems' way to end a wait: for tests.
 
 #![deny(unsafe_code)]
 

@@ -16,12 +16,13 @@ use std::{
     path::Path,
 };
 
+#[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 
 use crate::engine::events::refused;
 use crate::sys::{
     file, limits,
-    socket::{self, Address},
+    socket::{self, Address, UNIX_PATH_MAX},
 };
 
 /// Makes a non-blocking TCP socket with a connect under way, or done.
@@ -55,8 +56,8 @@ pub fn connect_tcp(address: &SocketAddr) -> io::Result<TcpStream> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a path that is empty, has a NUL byte within, or does not fit (107 bytes; an abstract name 108 with
-/// its leading NUL). `WouldBlock` if the listener's backlog is full: unlike TCP, the connect has not begun, writability
+/// `InvalidInput` for a path that is empty, has a NUL byte within, or does not fit (107 bytes, 103 on the
+/// BSDs and macOS; an abstract name 108 with its leading NUL). `WouldBlock` if the listener's backlog is full: unlike TCP, the connect has not begun, writability
 /// tells nothing, and the call must be repeated later. `NotFound` and `ConnectionRefused` come at once.
 ///
 /// # Examples
@@ -73,15 +74,19 @@ pub fn connect_unix(path: &Path) -> io::Result<UnixStream> {
     if name.is_empty() {
         return invalid("the path of a unix socket must not be empty");
     }
-    if name[0] != 0 && name.contains(&0) {
+    let is_abstract = cfg!(target_os = "linux") && name[0] == 0;
+    if !is_abstract && name.contains(&0) {
         return invalid(
-            "the path of a unix socket must not contain a NUL byte, except first, for an abstract name",
+            "the path of a unix socket must not contain a NUL byte, except first, for an abstract name on Linux",
         );
     }
     let Some(address) = Address::unix(name) else {
-        return invalid(
-            "the path of a unix socket is too long: 107 bytes at most; use a relative path or a link",
-        );
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "the path of a unix socket is too long: {UNIX_PATH_MAX} bytes at most; use a relative path or a link"
+            ),
+        ));
     };
     let socket = socket::stream(address.family())?;
     begun(socket::connect(socket.as_fd(), &address))?;
@@ -245,6 +250,7 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Result<()> 
 /// ```
 pub fn unix_address(path: &Path) -> io::Result<UnixAddr> {
     match path.as_os_str().as_bytes() {
+        #[cfg(target_os = "linux")]
         [0, name @ ..] => UnixAddr::from_abstract_name(name),
         _ => UnixAddr::from_pathname(path),
     }

@@ -24,7 +24,7 @@ use crate::Base;
 use crate::doze::Doze;
 use crate::engine::Engine;
 use crate::lane::Direction;
-use crate::sys::eventfd::EventFd;
+use crate::sys::bell::Bell;
 use crate::sys::fork;
 
 /// I found `WouldBlock`: wake me when this direction is ready.
@@ -117,7 +117,7 @@ enum Rest {
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) doze: Doze,
-    pub(crate) bell: EventFd,
+    pub(crate) bell: Bell,
     /// The backend's descriptor where a foreign thread may delete from it (epoll).
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
     /// The count of forks when the base's kernel objects were made.
@@ -143,7 +143,7 @@ impl Shared {
         let shared = Arc::new(Shared {
             id,
             doze: Doze::new(),
-            bell: EventFd::new()?,
+            bell: Bell::new()?,
             descriptor,
             forks: AtomicU32::new(fork::count()),
             mailbox: Mutex::default(),

@@ -157,4 +157,9 @@ impl Backend for Poll {
     fn has_edges(&self) -> bool {
         false
     }
+
+    fn may_trust_short(&self) -> bool {
+        // A source that is made here may move to a kqueue, which may not.
+        !sys::kqueue::PRESENT
+    }
 }

@@ -12,13 +12,9 @@ use crate::{
     flags::{Interest, Ready},
     sys::{
         self,
-        select::{self, WORD_BITS, Word},
+        select::{self, LIMIT, WORD_BITS, Word},
     },
 };
-
-/// Descriptors from here on are refused. Linux would take more, but every wait copies and scans the sets up to the
-/// highest descriptor: with this limit 16 kB, beyond it nobody should be using select.
-pub(super) const LIMIT: RawFd = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Select {
@@ -208,6 +204,11 @@ impl Backend for Select {
 
     fn has_edges(&self) -> bool {
         false
+    }
+
+    fn may_trust_short(&self) -> bool {
+        // A source that is made here may move to a kqueue, which may not.
+        !sys::kqueue::PRESENT
     }
 }
 

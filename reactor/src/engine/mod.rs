@@ -153,6 +153,7 @@ impl Engine {
         let mut backend = open(config)?;
         let shared = make(backend.as_ref())?;
         let edges = backend.has_edges();
+        let trusted = backend.may_trust_short();
         let interest = if edges {
             Interest::READ | Interest::EDGE
         } else {
@@ -170,7 +171,7 @@ impl Engine {
             shared,
             backend,
             edges,
-            trust_short: config.trusts_short(),
+            trust_short: config.trusts_short() && trusted,
             records: Records::default(),
             active: Active::new(),
             fds: FdTable::default(),

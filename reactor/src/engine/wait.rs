@@ -13,6 +13,7 @@ use crate::current;
 use crate::event::Flags;
 use crate::flags::Ready;
 use crate::shared::Message;
+use crate::sys::bell::Bell;
 use crate::sys::fork;
 
 /// How long the backend may wait: not at all, for nanoseconds, or without limit.
@@ -100,8 +101,8 @@ impl Engine {
             self.report_fd(token, ready);
         } else if token == SIGNALS {
             self.signalled = true;
-        } else if !self.edges {
-            // With edges nobody ever reads the notifier's counter; without them it would stay ready (THR-10).
+        } else if Bell::NEEDS_DRAIN || !self.edges {
+            // With edges nobody ever reads an eventfd's counter; without them it would stay ready (THR-10).
             self.shared.bell.drain();
         }
     }

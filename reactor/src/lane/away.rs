@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
@@ -15,8 +15,7 @@ use super::source::{PARKED, SHARED, Source};
 use crate::engine::{Engine, Kind, pack as pack_token};
 use crate::flags::Ready;
 use crate::shared::{Arm, Loose, Message, Shared, lock};
-use crate::sys::epoll::Control;
-use crate::{background, current, sys};
+use crate::{backend, background, current, sys};
 
 /// The slot's index when only the key is known.
 const UNKNOWN: u32 = u32::MAX;
@@ -159,8 +158,7 @@ fn take_idle(shared: &Shared, key: u64, index: u32, fd: RawFd) -> Option<Loose> 
 /// posted before the number can be used again, so the base reads it before anything about the number's next owner.
 fn forget(shared: &Shared, index: u32, fd: RawFd, key: u64) -> Loose {
     if let (Some(descriptor), true) = (&shared.descriptor, shared.is_ours()) {
-        // Refused only if it is not registered there.
-        let _ = sys::epoll::control(descriptor.as_fd(), Control::Delete, fd, 0, 0);
+        backend::withdraw(descriptor, fd);
     }
     // A base that has ended has forgotten already.
     let posted = shared.post(Message::Forget { index, fd, key });

@@ -8,25 +8,46 @@ use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
+pub(crate) mod bell;
 pub(crate) mod clock;
+pub(crate) mod devpoll;
+#[cfg(target_os = "linux")]
 pub(crate) mod epoll;
-pub(crate) mod eventfd;
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
+mod eventfd;
 pub(crate) mod file;
 pub(crate) mod fork;
 pub(crate) mod io_safe;
+pub(crate) mod kqueue;
 pub(crate) mod limits;
 pub(crate) mod numbers;
+#[cfg(any(test, not(target_os = "linux"), levent_libkqueue))]
+#[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
+mod pipe;
 pub(crate) mod poll;
 pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;
+#[cfg(target_os = "linux")]
 pub(crate) mod timerfd;
 pub(crate) mod unowned;
 
 /// Puts `new` in the place of `old`: the number of `old` names what `new` named, and what it named before is closed.
+///
+/// Close-on-exec, where the system can do it in one call; elsewhere a child that another thread starts at that moment inherits it.
 fn replace(old: BorrowedFd<'_>, new: OwnedFd) -> io::Result<()> {
+    let (source, number) = (new.as_raw_fd(), old.as_raw_fd());
+    #[cfg(target_os = "linux")]
     // SAFETY: both are open. The number of `old` stays open all the time, and keeps its owner.
-    check(unsafe { libc::dup3(new.as_raw_fd(), old.as_raw_fd(), libc::O_CLOEXEC) }).map(drop)
+    let answer = unsafe { libc::dup3(source, number, libc::O_CLOEXEC) };
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: as above.
+    let answer = match unsafe { libc::dup2(source, number) } {
+        -1 => -1,
+        // SAFETY: the call takes no pointer, and close-on-exec is all that F_SETFD can set.
+        _ => unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) },
+    };
+    check(answer).map(drop)
 }
 
 /// The answer of a call that returns -1 for an error, as a `Result`.

@@ -1,15 +1,21 @@
 //! poll(2).
 
-use std::{io, mem, os::fd::RawFd, ptr};
+use std::{io, os::fd::RawFd};
 
 #[cfg(test)]
 use std::os::fd::{AsFd, AsRawFd};
 
-use super::{check, seconds};
+use super::check;
 use crate::flags::{Interest, Ready};
 
 /// One entry of the set, exactly as the kernel wants it.
 pub(crate) use libc::pollfd as Entry;
+
+/// The bit for a peer that will send no more. Where the system has none, nothing: it is never reported.
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "illumos"))]
+pub(crate) const RDHUP: libc::c_short = libc::POLLRDHUP;
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "illumos")))]
+pub(crate) const RDHUP: libc::c_short = 0;
 
 /// The entry that asks for `interest` of `fd`.
 pub(crate) fn entry(fd: RawFd, interest: Interest) -> Entry {
@@ -21,7 +27,7 @@ pub(crate) fn entry(fd: RawFd, interest: Interest) -> Entry {
         events |= libc::POLLOUT;
     }
     if interest.contains(Interest::CLOSED) {
-        events |= libc::POLLRDHUP;
+        events |= RDHUP;
     }
     Entry {
         fd,
@@ -31,6 +37,8 @@ pub(crate) fn entry(fd: RawFd, interest: Interest) -> Entry {
 }
 
 /// BK-5, the row of poll: error, hang-up and a closed descriptor mean READ and WRITE in addition to the rest.
+// Where `RDHUP` is zero it is meant to find nothing.
+#[allow(clippy::bad_bit_mask)]
 pub(crate) fn ready(revents: libc::c_short) -> Ready {
     let mut ready = Ready::NONE;
     if revents & libc::POLLIN != 0 {
@@ -39,7 +47,7 @@ pub(crate) fn ready(revents: libc::c_short) -> Ready {
     if revents & libc::POLLOUT != 0 {
         ready |= Ready::WRITE;
     }
-    if revents & libc::POLLRDHUP != 0 {
+    if revents & RDHUP != 0 {
         ready |= Ready::CLOSED;
     }
     if revents & (libc::POLLERR | libc::POLLHUP) != 0 {
@@ -52,20 +60,48 @@ pub(crate) fn ready(revents: libc::c_short) -> Ready {
 }
 
 /// Waits at most (seconds, nanoseconds) (None: no limit) and returns how many entries have something to report.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
 pub(crate) fn wait(entries: &mut [Entry], wait: Option<(i64, i64)>) -> io::Result<usize> {
     let wait = wait.map(|(whole, nanoseconds)| {
         // SAFETY: all zeros is a time; some systems have fields of padding that cannot be named.
-        let mut wait: libc::timespec = unsafe { mem::zeroed() };
-        wait.tv_sec = seconds(whole);
+        let mut wait: libc::timespec = unsafe { std::mem::zeroed() };
+        wait.tv_sec = super::seconds(whole);
         // Below 10⁹, which every type for it holds.
         wait.tv_nsec = nanoseconds as _;
         wait
     });
-    let wait_pointer = wait.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let wait_pointer = wait.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     let len = entries.len() as libc::nfds_t;
     // SAFETY: `entries` stays writable for `len` entries, `wait` readable (or null: no limit), until the call returns;
     // a null signal mask leaves the thread's mask alone. The kernel keeps no pointer.
-    let n = unsafe { libc::ppoll(entries.as_mut_ptr(), len, wait_pointer, ptr::null()) };
+    let n = unsafe { libc::ppoll(entries.as_mut_ptr(), len, wait_pointer, std::ptr::null()) };
+    usize::try_from(n).map_err(|_| io::Error::last_os_error())
+}
+
+/// The same for systems without ppoll(2), in whole milliseconds, rounded up; a wait that is too long for them is cut.
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
+pub(crate) fn wait(entries: &mut [Entry], wait: Option<(i64, i64)>) -> io::Result<usize> {
+    let wait_ms = wait.map_or(-1, |(whole, nanoseconds)| {
+        let ms = whole
+            .saturating_mul(1_000)
+            .saturating_add((nanoseconds + 999_999) / 1_000_000);
+        libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
+    });
+    let len = entries.len() as libc::nfds_t;
+    // SAFETY: `entries` stays writable for `len` entries until the call returns. The kernel keeps no pointer.
+    let n = unsafe { libc::poll(entries.as_mut_ptr(), len, wait_ms) };
     usize::try_from(n).map_err(|_| io::Error::last_os_error())
 }
 

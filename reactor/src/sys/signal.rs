@@ -3,16 +3,16 @@
 //! ```text
 //! signal ──▶ handler ──walks──▶ Cell ▶ Cell ▶ Cell        (leaked, recycled, never freed)
 //!                                 │ count += 1
-//!                                 └ write(2) ──▶ eventfd ──▶ the base's or stream's backend
+//!                                 └ write(2) ──▶ bell ──▶ the base's or stream's backend
 //! ```
 //!
 //! Invariants
 //! 1. The handler takes no lock, allocates nothing, calls only getpid(2) and write(2), cannot panic and leaves `errno` as
 //!    it found it (SIG-14).
 //! 2. Cells are pushed in front and never unlinked or freed. So the handler may walk the list at any time.
-//! 3. A cell's `fd` is -1 or an open eventfd that nobody else can close: [`Post`] owns it, and closes it only when no
+//! 3. A cell's `fd` is -1 or an open bell that nobody else can close: [`Post`] owns it, and closes it only when no
 //!    handler can be about to write to it (see [`Cell::retire`]).
-//! 4. A handler acts on a cell only in the process that took it. A forked child inherits handler, cells and eventfds, and
+//! 4. A handler acts on a cell only in the process that took it. A forked child inherits handler, cells and bells, and
 //!    must not ring its parent.
 
 use std::{
@@ -32,11 +32,12 @@ use std::{
 };
 
 use super::{
+    bell::{self, Bell},
     check,
-    eventfd::{self, EventFd},
 };
 
-/// The highest number that a cell has room for; Linux has no higher one, but for MIPS.
+/// The highest number that a cell has room for. Linux has no higher one, but for MIPS; FreeBSD's and Solaris's real-time signals go
+/// beyond it.
 pub(crate) const LAST: i32 = 64;
 
 /// The front of the list of cells. Written under `PUSH`, read by everybody.
@@ -55,7 +56,7 @@ struct Cell {
     wanted: AtomicU64,
     /// Occurrences of signal n, at n - 1, that the owner has not taken. Wraps after 2³² of them.
     counts: [AtomicU32; LAST as usize],
-    /// The owner's eventfd, or -1.
+    /// What rings the owner's bell, or -1.
     fd: AtomicI32,
     /// Handlers that look at this cell right now, on any thread.
     users: AtomicU32,
@@ -76,7 +77,7 @@ impl Cell {
         std::iter::successors(Cell::first(), |cell| cell.next)
     }
 
-    /// Takes a free cell, or leaks a new one, for this process and eventfd.
+    /// Takes a free cell, or leaks a new one, for this process and bell.
     fn take(fd: BorrowedFd<'_>) -> &'static Cell {
         let _guard = PUSH.lock().unwrap_or_else(PoisonError::into_inner);
         // `Acquire` pairs with the `Release` in `retire`: the last owner's stores come before ours. In a forked child the
@@ -105,7 +106,7 @@ impl Cell {
         cell
     }
 
-    /// Withdraws the cell from all handlers. When this returns the eventfd may be closed.
+    /// Withdraws the cell from all handlers. When this returns the bell may be closed.
     ///
     /// The proof is Dekker's. We store -1 to `fd`, then load `users`; a handler adds to `users`, then loads `fd`. All four
     /// are `SeqCst`, so they stand in one order: either our load comes after the handler's addition, and we wait for it,
@@ -115,7 +116,7 @@ impl Cell {
         self.wanted.store(0, SeqCst);
         self.fd.store(-1, SeqCst);
         if self.pid.load(Relaxed) != process::id() {
-            // A forked child. No handler here touches the cell's eventfd (invariant 4), so there is nothing to wait for;
+            // A forked child. No handler here touches the cell's bell (invariant 4), so there is nothing to wait for;
             // and `users` may count a thread that was in the handler during the fork and does not exist here, for which
             // we would wait for ever, now or as the next owner. So the cell stays taken, for good.
             return;
@@ -140,7 +141,7 @@ impl Cell {
 /// Runs on any thread, at any instruction, with all signals masked.
 extern "C" fn handler(signal: libc::c_int) {
     // SAFETY: the C library returns a valid pointer to this thread's `errno`.
-    let errno = unsafe { libc::__errno_location() };
+    let errno = unsafe { errno_location() };
     // SAFETY: as above; nobody else accesses this thread's `errno` while this thread is here.
     let saved = unsafe { errno.read() };
     if (1..=LAST).contains(&signal) {
@@ -155,7 +156,7 @@ extern "C" fn handler(signal: libc::c_int) {
                 cell.counts[index].fetch_add(1, Release);
                 let fd = cell.fd.load(SeqCst);
                 if fd >= 0 {
-                    eventfd::ring(fd);
+                    bell::ring(fd);
                 }
             }
             // Pairs with the last load in `retire`.
@@ -166,25 +167,35 @@ extern "C" fn handler(signal: libc::c_int) {
     unsafe { errno.write(saved) };
 }
 
+// One name per C library for the same function.
+#[cfg(any(target_os = "illumos", target_os = "solaris"))]
+use libc::___errno as errno_location;
+#[cfg(any(target_os = "netbsd", target_os = "openbsd"))]
+use libc::__errno as errno_location;
+#[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+use libc::__errno_location as errno_location;
+#[cfg(any(target_vendor = "apple", target_os = "freebsd"))]
+use libc::__error as errno_location;
+
 /// The bit of a number between 1 and `LAST`.
 fn bit(signal: i32) -> u64 {
     1 << (signal - 1)
 }
 
-/// A receiver's side of a cell: an eventfd that rings when one of the wanted numbers occurs, and their counts.
+/// A receiver's side of a cell: a bell that rings when one of the wanted numbers occurs, and their counts.
 ///
 /// Knows nothing of dispositions: who wants a number sees to it that the handler is installed for it.
 pub(crate) struct Post {
     cell: &'static Cell,
     /// Declared last, closed last: after `drop` has withdrawn the cell.
-    bell: EventFd,
+    bell: Bell,
 }
 
 impl Post {
     pub(crate) fn new() -> io::Result<Post> {
-        let bell = EventFd::new()?;
+        let bell = Bell::new()?;
         Ok(Post {
-            cell: Cell::take(bell.as_fd()),
+            cell: Cell::take(bell.ringer()),
             bell,
         })
     }
@@ -293,7 +304,18 @@ fn handler_address() -> libc::sighandler_t {
 
 /// The highest number of this system's signals, at most `LAST`.
 pub(crate) fn last() -> i32 {
-    libc::SIGRTMAX().min(LAST)
+    #[cfg(any(target_os = "linux", target_os = "illumos", target_os = "solaris"))]
+    let last = libc::SIGRTMAX();
+    // As the headers have it (`NSIG` - 1, `SIGRTMAX`); the libc crate leaves these out.
+    #[cfg(target_vendor = "apple")]
+    let last = 31;
+    #[cfg(target_os = "openbsd")]
+    let last = 32;
+    #[cfg(target_os = "netbsd")]
+    let last = 63;
+    #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
+    let last = LAST;
+    last.min(LAST)
 }
 
 /// Sends a signal to the calling thread, which has handled it when this returns.

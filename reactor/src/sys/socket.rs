@@ -6,11 +6,13 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6},
     os::{
         fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-        linux::net::SocketAddrExt,
         unix::{ffi::OsStrExt, net::SocketAddr as UnixAddr},
     },
     ptr,
 };
+
+#[cfg(target_os = "linux")]
+use std::os::linux::net::SocketAddrExt;
 
 use super::{check, check_len};
 
@@ -23,11 +25,29 @@ pub(crate) enum Address {
     Unix(libc::sockaddr_un, usize),
 }
 
+/// The kinds of address: plain old integers.
+trait Blank: Copy {}
+impl Blank for libc::sockaddr_in {}
+impl Blank for libc::sockaddr_in6 {}
+impl Blank for libc::sockaddr_un {}
+impl Blank for libc::sockaddr_storage {}
+
+/// An address of zeroes.
+fn blank<T: Blank>() -> T {
+    // SAFETY: the types of the trait, which is private to this file, are integers only; zero is a value of each.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// The longest path that is an address, without the NUL at its end: 107 bytes, 103 on the BSDs and macOS.
+pub(crate) const UNIX_PATH_MAX: usize = size_of::<libc::sockaddr_un>() - UNIX_PATH_OFFSET - 1;
+
 /// Where the path begins in a `sockaddr_un`.
 const UNIX_PATH_OFFSET: usize = mem::offset_of!(libc::sockaddr_un, sun_path);
 
 impl Address {
     /// The address of an IP socket, flow label and scope id included.
+    // On Linux nothing is left to be blank.
+    #[allow(clippy::needless_update)]
     pub(crate) fn ip(address: &SocketAddr) -> Address {
         match address {
             SocketAddr::V4(address) => Address::V4(libc::sockaddr_in {
@@ -36,7 +56,8 @@ impl Address {
                 sin_addr: libc::in_addr {
                     s_addr: u32::from_ne_bytes(address.ip().octets()),
                 },
-                sin_zero: [0; 8],
+                // The padding, and a length where there is one: the kernel takes it from the call.
+                ..blank()
             }),
             SocketAddr::V6(address) => Address::V6(libc::sockaddr_in6 {
                 sin6_family: libc::AF_INET6 as libc::sa_family_t,
@@ -47,15 +68,17 @@ impl Address {
                     s6_addr: address.ip().octets(),
                 },
                 sin6_scope_id: address.scope_id(),
+                // The same, for what others add.
+                ..blank()
             }),
         }
     }
 
-    /// The address of a path or, if it starts with NUL, of an abstract name. None if it is too long.
+    /// The address of a path or, if it starts with NUL, of an abstract name, which only Linux has. None if it is too long.
     pub(crate) fn unix(name: &[u8]) -> Option<Address> {
         let mut address = libc::sockaddr_un {
             sun_family: libc::AF_UNIX as libc::sa_family_t,
-            sun_path: [0; 108],
+            ..blank()
         };
         // A path keeps a NUL at its end, an abstract name may fill the field.
         let is_abstract = name.first() == Some(&0);
@@ -91,11 +114,27 @@ impl Address {
 
 /// A non-blocking, close-on-exec stream socket.
 pub(crate) fn stream(family: libc::c_int) -> io::Result<OwnedFd> {
+    #[cfg(not(target_vendor = "apple"))]
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    #[cfg(target_vendor = "apple")]
+    let kind = libc::SOCK_STREAM;
     // SAFETY: the call takes no pointer.
     let fd = check(unsafe { libc::socket(family, kind, 0) })?;
     // SAFETY: the kernel just made this descriptor for us and nobody else knows its number.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    #[cfg(target_vendor = "apple")]
+    prepare(&socket)?;
+    Ok(socket)
+}
+
+/// What other systems do in the call that makes a socket; and what they do with `MSG_NOSIGNAL` when they write, as std has it too.
+#[cfg(target_vendor = "apple")]
+fn prepare(socket: &OwnedFd) -> io::Result<()> {
+    let socket = std::os::fd::AsFd::as_fd(socket);
+    // SAFETY: the call takes no pointer, and close-on-exec is all that F_SETFD can set.
+    check(unsafe { libc::fcntl(socket.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    super::file::set_nonblocking(socket, true)?;
+    switch_on(socket, libc::SO_NOSIGPIPE)
 }
 
 pub(crate) fn connect(socket: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
@@ -117,14 +156,18 @@ pub(crate) fn listen(socket: BorrowedFd<'_>, backlog: libc::c_int) -> io::Result
 
 /// Lets a listener take an address whose old connections are still in TIME_WAIT.
 pub(crate) fn reuse_address(socket: BorrowedFd<'_>) -> io::Result<()> {
+    switch_on(socket, libc::SO_REUSEADDR)
+}
+
+/// Sets an option of the socket level that is a switch.
+fn switch_on(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
-    let (level, option) = (libc::SOL_SOCKET, libc::SO_REUSEADDR);
     let len = size_of_val(&on) as libc::socklen_t;
     // SAFETY: the option's value is one `int`, readable until the call returns.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            level,
+            libc::SOL_SOCKET,
             option,
             ptr::from_ref(&on).cast(),
             len,
@@ -139,24 +182,25 @@ pub(crate) struct PeerAddress {
     len: usize,
 }
 
-/// Accepts a connection, non-blocking and close-on-exec, in one system call.
+/// Accepts a connection, non-blocking and close-on-exec, in one system call; on macOS with more.
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, PeerAddress)> {
-    // SAFETY: a `sockaddr_storage` is integers only; zero is a value of it.
-    let mut storage: libc::sockaddr_storage = unsafe { MaybeUninit::zeroed().assume_init() };
+    let mut storage: libc::sockaddr_storage = blank();
     let mut len = size_of_val(&storage) as libc::socklen_t;
-    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: `storage` is writable for `len` bytes, and `len` itself, until the call returns.
-    let fd = unsafe {
-        libc::accept4(
-            listener.as_raw_fd(),
-            ptr::from_mut(&mut storage).cast(),
-            &mut len,
-            flags,
-        )
+    let pointer = ptr::from_mut(&mut storage).cast();
+    #[cfg(not(target_vendor = "apple"))]
+    let fd = {
+        let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+        // SAFETY: `storage` is writable for `len` bytes, and `len` itself, until the call returns.
+        unsafe { libc::accept4(listener.as_raw_fd(), pointer, &mut len, flags) }
     };
+    #[cfg(target_vendor = "apple")]
+    // SAFETY: `storage` is writable for `len` bytes, and `len` itself, until the call returns.
+    let fd = unsafe { libc::accept(listener.as_raw_fd(), pointer, &mut len) };
     let fd = check(fd)?;
     // SAFETY: the kernel just made this descriptor for us and nobody else knows its number.
     let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    #[cfg(target_vendor = "apple")]
+    prepare(&socket)?;
     // The kernel tells the address's own length, which may be more than it wrote.
     let len = (len as usize).min(size_of_val(&storage));
     Ok((socket, PeerAddress { storage, len }))
@@ -204,7 +248,11 @@ impl PeerAddress {
         match name.split_first() {
             // An unnamed address is what std makes of the empty path.
             None => UnixAddr::from_pathname(""),
+            #[cfg(target_os = "linux")]
             Some((0, rest)) => UnixAddr::from_abstract_name(rest),
+            // The BSDs tell the length of the whole field for a peer without a name.
+            #[cfg(not(target_os = "linux"))]
+            Some((0, _)) => UnixAddr::from_pathname(""),
             Some(_) => {
                 let end = name
                     .iter()

@@ -1,9 +1,13 @@
-//! BK, EP, PO, SE: what backends have in common, and what they do not.
+//! BK, EP, KQ, PO, SE: what backends have in common, and what they do not.
 
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
-use levent_reactor::{Features, Flags, LoopEnd, Method};
+use levent_reactor::{Base, Features, Flags, LoopEnd, LoopFlags, Method};
 
 use crate::support::*;
 
@@ -83,5 +87,86 @@ fn closed_behind_the_base() {
         });
         base.once_after(Duration::ZERO, || {});
         assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+    });
+}
+
+/// KQ-2: the write end of a pipe that nobody reads is writable, since a write would not block: it fails.
+#[test]
+fn writer_of_a_dead_pipe() {
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let (reader, writer) = pipe();
+        drop(reader);
+        let event = on_fd(
+            base,
+            &Rc::new(writer),
+            Flags::WRITE,
+            trace.note_what("pipe"),
+        );
+        event.add().unwrap();
+        base.dispatch().unwrap();
+        trace.assert(["pipe WRITE"]);
+    });
+}
+
+/// KQ-3: a file can be read at its end too, where files can be watched. NetBSD's, macOS's and libkqueue's kqueue cannot be told so.
+#[test]
+fn file_at_its_end() {
+    for_each_backend(|base| {
+        let has_no_switch = cfg!(any(
+            target_os = "linux",
+            target_os = "netbsd",
+            target_vendor = "apple"
+        ));
+        if !base.features().contains(Features::FDS)
+            || base.method() == Method::Kqueue && has_no_switch
+        {
+            return;
+        }
+        let trace = Trace::new();
+        let mut file = File::open(std::env::current_exe().unwrap()).unwrap();
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
+        let event = on_fd(base, &Rc::new(file), Flags::READ, trace.note_what("end"));
+        event.add().unwrap();
+        base.dispatch().unwrap();
+        trace.assert(["end READ"]);
+    });
+}
+
+/// KQ-5: descriptors of any number, those that a backend might give its own things among them, do not meet what wakes the loop.
+#[test]
+fn any_number_goes_with_wakes() {
+    if !in_child("backends::any_number_goes_with_wakes") {
+        return;
+    }
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let pipes = [pipe(), pipe()];
+        dup_onto(&pipes[0].0, 0);
+        dup_onto(&pipes[1].0, 42);
+        // SAFETY: just made, in a process that has no other use for this number.
+        let forty_two = File::from(unsafe { OwnedFd::from_raw_fd(42) });
+        let interest = Flags::READ | Flags::PERSIST;
+        let zero = Rc::new(std::io::stdin());
+        let events = [
+            on_fd(base, &zero, interest, trace.note("zero")),
+            on_fd(base, &Rc::new(forty_two), interest, trace.note("forty-two")),
+        ];
+        events.iter().for_each(|event| event.add().unwrap());
+        for (ends, name) in pipes.iter().zip(["zero", "forty-two"]) {
+            let (mut reader, mut writer) = (&ends.0, &ends.1);
+            let remote = base.remote();
+            let poster = thread::spawn(move || remote.post(Base::loop_break).unwrap());
+            base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+            assert!(base.got_break());
+            poster.join().unwrap();
+            look(base);
+            trace.assert([]);
+            writer.write_all(b"x").unwrap();
+            look(base);
+            trace.assert([name]);
+            assert_eq!(reader.read(&mut [0; 8]).unwrap(), 1);
+        }
+        events.iter().for_each(|event| event.del().unwrap());
     });
 }

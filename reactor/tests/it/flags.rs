@@ -93,7 +93,7 @@ fn causes_are_merged() {
     });
 }
 
-/// FLG-5, FLG-6: edges are reported once and as such where the backend has them, else the event is level-triggered.
+/// FLG-5, FLG-6, KQ-1: edges are reported once and as such where the backend has them, else the event is level-triggered.
 #[test]
 fn edges_where_the_backend_has_them() {
     for_each_backend(|base| {

@@ -182,6 +182,8 @@ fn names_and_methods() {
     let names: Vec<_> = Method::supported()
         .iter()
         .map(|method| method.name())
+        // In a build with libkqueue, last.
+        .filter(|&name| name != "kqueue")
         .collect();
     assert_eq!(names, ["epoll", "poll", "select"]);
     for_each_backend(|base| {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Waker};
 
 use levent_reactor::lane::{Direction, Source, Waiter};
-use levent_reactor::{Base, Entered, Event, Flags, Wait};
+use levent_reactor::{Base, Entered, Event, Flags, Method, Wait};
 
 use crate::support::*;
 
@@ -84,7 +84,14 @@ fn short_read_clears_the_latch() {
         assert_eq!(wakes.take(), 1);
         assert_eq!(moved(read(&source, &here, &waker, 3, &mut tries)), Some(2));
         assert_eq!(moved(read(&source, &here, &waker, 3, &mut tries)), None);
-        assert_eq!(tries, 3, "a short read is trusted");
+        // Where kqueue is, urgent data may be behind it.
+        let is_trusted = matches!(base.method(), Method::Epoll | Method::EpollBatched)
+            || !Method::supported().contains(&Method::Kqueue);
+        assert_eq!(
+            tries,
+            if is_trusted { 3 } else { 4 },
+            "a short read is trusted"
+        );
         there.write_all(b"z").unwrap();
         entered.turn(Wait::Block).unwrap();
         assert_eq!(wakes.take(), 1);
