@@ -35,6 +35,7 @@ pub struct Config {
     options: Options,
     limits: Limits,
     clock: Option<Clock>,
+    spin_limit: u32,
 }
 
 /// Bounds of one pass (LOOP-20 to LOOP-24).
@@ -65,6 +66,7 @@ impl Config {
             options: Options::default(),
             limits: Limits::default(),
             clock: None,
+            spin_limit: 10_000,
         }
     }
 
@@ -143,6 +145,19 @@ impl Config {
             min_priority,
         };
         self
+    }
+
+    /// After how many callbacks in a row, in which its owner did nothing about it, a level-triggered descriptor that is ready in every wait
+    /// is no longer watched; see [`Base::on_spin`](crate::Base::on_spin). 0: never. 10,000 by default, which is some tens of milliseconds
+    /// of a busy cpu.
+    #[must_use]
+    pub fn spin_limit(mut self, callbacks: u32) -> Config {
+        self.spin_limit = callbacks;
+        self
+    }
+
+    pub(crate) fn the_spin_limit(&self) -> u32 {
+        self.spin_limit
     }
 
     pub(crate) fn allows(&self, method: Method) -> bool {

@@ -73,7 +73,7 @@ mod test_child;
 
 pub use backend::{Features, Method};
 pub use base::{
-    Base, CommonTimeout, Counted, Entered, EventInfo, LoopEnd, LoopFlags, PrepareInfo, Wait,
+    Base, CommonTimeout, Counted, Entered, EventInfo, LoopEnd, LoopFlags, PrepareInfo, Spin, Wait,
     Watcher,
 };
 pub use clock::{Clock, ClockHand};

@@ -182,6 +182,9 @@ impl Base {
                 engine.deadlines.len(),
             )
         });
+        for spin in self.with(|engine| engine.guard.found.clone()) {
+            writeln!(out, "Not served: {spin}")?;
+        }
         writeln!(out, "Method: {}", self.method().name())?;
         writeln!(
             out,

@@ -11,10 +11,12 @@
 
 mod introspect;
 mod once;
+mod spin;
 mod turn;
 mod watcher;
 
 pub use introspect::{Counted, EventInfo};
+pub use spin::Spin;
 pub use turn::{LoopEnd, LoopFlags};
 pub use watcher::{PrepareInfo, Watcher};
 
@@ -76,6 +78,7 @@ pub(crate) struct Local {
     spare: Cell<Vec<Waker>>,
     /// A callback, watcher or posted closure of this base is running: its loop cannot be entered (LOOP-12).
     in_callback: Cell<bool>,
+    spin_hook: Cell<Option<spin::Hook>>,
     method: Method,
     /// The wall clock at the time zero of the base's clock, for reported times (TIME-11).
     created: (SystemTime, Instant),
@@ -150,6 +153,7 @@ impl Base {
                 last: Cell::new(None),
                 spare: Cell::default(),
                 in_callback: Cell::new(false),
+                spin_hook: Cell::new(None),
                 method,
                 created,
             }),

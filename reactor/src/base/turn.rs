@@ -248,6 +248,7 @@ impl Base {
     }
 
     fn run_posted(&self) {
+        self.tell_spins();
         let mut posted = self.local.shared.take_posted().into_iter();
         while let Some(closure) = posted.next() {
             // A closure that panics leaves the others for the next iteration.

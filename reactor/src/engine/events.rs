@@ -185,6 +185,7 @@ impl Engine {
     }
 
     fn insert_fd(&mut self, index: u32, fd: RawFd) -> io::Result<()> {
+        self.guard.forgive(fd);
         let interest = self.records[index].interest;
         let edge = interest.intersects(Flags::ET);
         if let Owner::Lane(_) = self.fds.entry(fd)?.owner {
@@ -228,6 +229,7 @@ impl Engine {
     }
 
     fn remove_fd(&mut self, index: u32, fd: RawFd) -> io::Result<()> {
+        self.guard.forgive(fd);
         let interest = self.records[index].interest;
         let sibling = self.records[index].sibling;
         let Some(entry) = self.fds.get_mut(fd) else {

@@ -25,6 +25,7 @@ pub(crate) mod pass;
 pub(crate) mod record;
 mod reinit;
 pub(crate) mod signals;
+pub(crate) mod spin;
 pub(crate) mod wait;
 
 use std::io;
@@ -42,6 +43,7 @@ use self::lane::Lane;
 use self::pass::Pass;
 use self::record::Records;
 use self::signals::Signals;
+use self::spin::Guard;
 use crate::backend::{self, Backend, Batch, Method};
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
@@ -115,6 +117,7 @@ pub(crate) struct Engine {
     pub(crate) most: Most,
     pub(crate) pass: Pass,
     pub(crate) limits: Limits,
+    pub(crate) guard: Guard,
     /// The loop shall end when the current pass is done, or after the current callback; a new iteration shall begin.
     pub(crate) exit: bool,
     pub(crate) stop: bool,
@@ -186,6 +189,7 @@ impl Engine {
             most: Most::default(),
             pass: Pass::default(),
             limits: config.limits(),
+            guard: Guard::new(config.the_spin_limit()),
             exit: false,
             stop: false,
             again: false,

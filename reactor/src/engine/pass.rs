@@ -126,7 +126,7 @@ impl Engine {
             halted,
             until,
             limited,
-            attention: halted || limited || level != 0,
+            attention: halted || limited || level != 0 || self.guard.is_checking,
             count: 0,
         };
         true
@@ -165,10 +165,18 @@ impl Engine {
 
     #[inline(never)]
     fn next_index(&mut self) -> Option<u32> {
+        let is_checking = self.guard.is_checking;
+        if is_checking {
+            self.note_after();
+        }
         if self.is_over() {
             return None;
         }
-        self.active.pop(self.pass.level)
+        let index = self.active.pop(self.pass.level)?;
+        if is_checking {
+            self.note_before(index);
+        }
+        Some(index)
     }
 
     /// Ends the loop after the callback that is running.

@@ -77,6 +77,9 @@ impl Engine {
         if !batch.reports.is_empty() {
             self.deliver_mapped(&batch.reports);
         }
+        if self.guard.is_looking() {
+            self.look_for_spin(&batch);
+        }
         self.batch = Some(batch);
         if notified {
             self.read_mail();

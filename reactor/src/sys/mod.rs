@@ -25,6 +25,7 @@ pub(crate) mod numbers;
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
 mod pipe;
 pub(crate) mod poll;
+pub(crate) mod progress;
 pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;

@@ -27,6 +27,8 @@ mod persist;
 mod remote;
 mod rules;
 mod signals;
+#[cfg(target_os = "linux")]
+mod spin_guard;
 mod support;
 mod threads;
 mod time;

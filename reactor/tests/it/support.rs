@@ -196,6 +196,16 @@ pub(crate) fn pipe() -> (File, File) {
     (File::from(reader), File::from(writer))
 }
 
+/// A non-blocking counter of the kernel.
+#[cfg(target_os = "linux")]
+pub(crate) fn eventfd(count: u32) -> OwnedFd {
+    // SAFETY: the call takes no pointer.
+    let fd = unsafe { libc::eventfd(count, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+    assert_ne!(fd, -1);
+    // SAFETY: the call succeeded, so the number is an open descriptor that nobody else owns.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Makes `number` another name of what `fd` names, closing what it named before. The caller owns `number`.
 pub(crate) fn dup_onto(fd: impl AsFd, number: i32) {
     // SAFETY: numbers only; whoever owns `number` has asked for it.
