@@ -406,7 +406,7 @@ fn deleted_event_is_added_again() {
     });
 }
 
-/// DEL-6, EP-4, FD-9: an event whose descriptor was closed is idle after deletion, whatever the backend says.
+/// DEL-6, EP-4: an event whose descriptor was closed is idle after deletion, whatever the backend says.
 #[test]
 fn deleted_after_its_descriptor_closed() {
     if !in_child("add::deleted_after_its_descriptor_closed") {
