@@ -22,6 +22,7 @@ mod introspect;
 mod lane;
 mod lane_moves;
 mod looping;
+mod misuse;
 mod once;
 mod panics;
 mod persist;
