@@ -214,13 +214,13 @@ impl Engine {
         if next.token == 0 {
             next.renew_token(fd);
         }
+        // Told also of what it watches already: the number may have been closed and be another file's by now, which the backend finds
+        // out only when it is asked (better than FD-9).
         let wanted = next.wanted();
-        if wanted != next.registered {
-            self.backend
-                .change(fd, next.token, next.registered, wanted)
-                .map_err(|error| refused(error, fd))?;
-            next.registered = wanted;
-        }
+        self.backend
+            .change(fd, next.token, next.registered, wanted)
+            .map_err(|error| refused(error, fd))?;
+        next.registered = wanted;
         next.owner = Owner::Events;
         let sibling = std::mem::replace(&mut next.head, index);
         *entry = next;

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use levent_reactor::{Base, Config, Counted, Event, Flags, LoopEnd, Wait};
+use levent_reactor::{Base, Config, Counted, Event, Flags, LoopEnd, Wait, signal};
 
 use crate::support::*;
 
@@ -252,7 +252,7 @@ fn urgent_events_starve_others() {
     }
 }
 
-/// ACT-13, ACT-14: there are 1 to 255 levels, and they do not change while something is active.
+/// ACT-13, ACT-14, ERR-21: there are 1 to 255 levels, and they do not change while something is active.
 #[test]
 fn number_of_levels() {
     for_each_backend(|base| {
@@ -295,7 +295,7 @@ fn taken_levels_are_clamped() {
     });
 }
 
-/// ACT-16: a priority is set while the event is idle or pending, not while it is active, and only within the levels.
+/// ACT-16, ERR-20: a priority is set while the event is idle or pending, not while it is active, and only within the levels.
 #[test]
 fn setting_the_priority() {
     for_each_backend(|base| {
@@ -317,6 +317,9 @@ fn setting_the_priority() {
         );
         look(base);
         trace.assert(["event", "rival"]);
+        // An event for later is not active yet.
+        rival.activate_later(Flags::NONE);
+        rival.set_priority(2).unwrap();
     });
 }
 
@@ -460,5 +463,28 @@ fn deferred_closure_interrupts_nobody() {
         entered.turn(Wait::Poll).unwrap();
         assert_eq!(trace.take()[..2], ["first", "second"]);
         entered.turn(Wait::Poll).unwrap();
+    });
+}
+
+/// ACT-10: what the base does for itself is no level of work: an event of less urgent priority runs in the iteration in which its signal
+/// is taken in.
+#[test]
+fn signal_runs_in_the_iteration_that_takes_it_in() {
+    if !in_child("activation::signal_runs_in_the_iteration_that_takes_it_in") {
+        return;
+    }
+    for_each_backend(|base| {
+        base.set_priorities(2).unwrap();
+        let trace = Trace::new();
+        let event = Event::signal(base, signal::SIGUSR1, trace.note("signal"));
+        assert_eq!(event.priority(), 1);
+        event.add().unwrap();
+        let _watcher = base.on_prepare({
+            let trace = trace.clone();
+            move |_, _| trace.push("wait")
+        });
+        raise(signal::SIGUSR1);
+        look(base);
+        trace.assert(["wait", "signal"]);
     });
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use levent_reactor::{Base, Config, Counted, Event, Features, Flags, LoopEnd, LoopFlags, Method};
 
@@ -31,7 +31,7 @@ fn avoiding_goes_down_the_order() {
     assert_eq!(Base::with_config(&config).unwrap().method(), Method::Select);
 }
 
-/// BASE-3: names add up, match exactly, and may be unknown; with all of them avoided there is no base.
+/// BASE-3, ERR-1: names add up, match exactly, and may be unknown; with all of them avoided there is no base.
 #[test]
 fn avoided_names_add_up() {
     let config = Config::new()
@@ -51,7 +51,7 @@ fn avoided_names_add_up() {
     );
 }
 
-/// BASE-5: a requirement replaces the one before, and what nobody has is refused.
+/// BASE-5, ERR-1: a requirement replaces the one before, and what nobody has is refused.
 #[test]
 fn requirement_replaces_the_last() {
     let config = Config::new()
@@ -151,6 +151,46 @@ fn variables_hold_together() {
     if in_child_with("base::variables_hold_together", &variables) {
         assert_eq!(Base::new().unwrap_err().kind(), ErrorKind::Unsupported);
     }
+}
+
+/// Better than BASE-10: a base that ignores the environment ignores all of it; and signals come one way (BASE-16).
+#[test]
+fn no_variable_escapes() {
+    let variables = [
+        ("EVENT_NOEPOLL", "1"),
+        ("LEVENT_BACKEND", "select"),
+        ("EVENT_EPOLL_USE_CHANGELIST", "1"),
+        ("EVENT_PRECISE_TIMER", "1"),
+        ("EVENT_SHOW_METHOD", "1"),
+        ("EVENT_USE_SIGNALFD", "1"),
+    ];
+    if in_child_with("base::no_variable_escapes", &variables) {
+        let base = Base::with_config(&Config::new().ignore_env()).unwrap();
+        assert_eq!(base.method(), Method::Epoll);
+        assert_eq!(base.signal_method(), "signal");
+    }
+}
+
+/// Better than BASE-13: waits are finer than a millisecond without being asked to, and never early.
+#[test]
+fn waits_are_fine() {
+    let wait = Duration::from_micros(1500);
+    for_each_backend(|base| {
+        let mut best = Duration::MAX;
+        for _ in 0..100 {
+            let begin = Instant::now();
+            base.once_after(wait, || {});
+            base.dispatch().unwrap();
+            let took = begin.elapsed();
+            assert!(took >= wait, "{took:?}");
+            best = best.min(took);
+            if best < Duration::from_micros(1950) {
+                break;
+            }
+        }
+        // Rounded up to milliseconds it would be two.
+        assert!(best < Duration::from_micros(1950), "{best:?}");
+    });
 }
 
 /// BASE-12: without caching two callbacks of one pass read different times.

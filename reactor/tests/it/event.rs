@@ -25,7 +25,7 @@ fn new_event_is_idle() {
     });
 }
 
-/// EV-2: a bad combination of flags is refused when the event is made.
+/// EV-2, ERR-2: a bad combination of flags is refused when the event is made.
 #[test]
 fn signal_with_descriptor_is_refused() {
     let base = Base::new().unwrap();
@@ -162,7 +162,7 @@ fn idle_event_is_assigned_over() {
     trace.assert(["new"]);
 }
 
-/// EV-11: an idle event moves to another base and gets its middle priority; a pending one does not.
+/// EV-11, ERR-24: an idle event moves to another base and gets its middle priority; one that is pending, active or finalized does not.
 #[test]
 fn idle_event_changes_base() {
     let (one, other) = (Base::new().unwrap(), Base::new().unwrap());
@@ -176,6 +176,12 @@ fn idle_event_changes_base() {
     );
     assert_eq!(one.count(Counted::ADDED), 1);
     event.del().unwrap();
+    event.activate_later(Flags::NONE);
+    assert_eq!(
+        event.set_base(&other).unwrap_err().kind(),
+        ErrorKind::ResourceBusy
+    );
+    event.del().unwrap();
     event.set_base(&other).unwrap();
     assert_eq!(event.priority(), 4);
     event.activate(Flags::NONE);
@@ -183,6 +189,12 @@ fn idle_event_changes_base() {
     trace.assert([]);
     look(&other);
     trace.assert(["ran"]);
+    event.finalize(|_| {});
+    look(&other);
+    assert_eq!(
+        event.set_base(&one).unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
 }
 
 /// EV-12, EV-19: an event may be dropped inside its own callback, with its source and what the callback owns.

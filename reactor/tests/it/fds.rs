@@ -210,7 +210,7 @@ fn scans_begin_anywhere() {
     }
 }
 
-/// Better than FD-9, EP-2: a number that was closed and used again behind the base's back can be watched again.
+/// Better than EP-2: a number that was closed and used again behind the base's back can be watched again.
 #[test]
 fn reused_number_is_watched() {
     if !in_child("fds::reused_number_is_watched") {
@@ -231,6 +231,78 @@ fn reused_number_is_watched() {
         let ran = trace.take();
         assert!(ran.contains(&"writer WRITE".to_string()), "{ran:?}");
         let _ = stale.del();
+        assert_eq!(look(base), LoopEnd::Dry);
+    });
+}
+
+/// Better than FD-9, FD-2: a number that is another file's by now is watched when an event is added of a kind that is watched already,
+/// whether the base has looked in between, and has seen it closed, or not. The event that was there before is of the new file, too.
+#[test]
+fn reused_number_is_watched_for_the_same_kind() {
+    if !in_child("fds::reused_number_is_watched_for_the_same_kind") {
+        return;
+    }
+    for_each_backend(|base| {
+        for trigger in [Flags::NONE, Flags::ET] {
+            for is_seen_closed in [false, true] {
+                let trace = Trace::new();
+                let (here, _there) = pair();
+                let interest = Flags::READ | Flags::PERSIST | trigger;
+                let stale = on_fd(base, &here, interest, trace.note("stale"));
+                stale.add().unwrap();
+                look(base);
+                if is_seen_closed {
+                    // Filled with something that is never ready.
+                    close_behind(&here, || {
+                        look(base);
+                    });
+                    trace.take();
+                }
+                let (fresh, mut peer) = readable_pair();
+                dup_onto(&*fresh, here.as_raw_fd());
+                let reader = on_fd(base, &here, interest, trace.note("reader"));
+                reader.add().unwrap();
+                for _ in 0..2 {
+                    look(base);
+                    let mut ran = trace.take();
+                    ran.sort();
+                    assert_eq!(ran, ["reader", "stale"], "{trigger:?} {is_seen_closed}");
+                    drain(&fresh);
+                    look(base);
+                    trace.assert([]);
+                    peer.write_all(b"x").unwrap();
+                }
+                look(base);
+            }
+        }
+        assert_eq!(look(base), LoopEnd::Dry);
+    });
+}
+
+/// Better than FD-9: a number that is closed is refused when another event of the same kind is added, where the backend finds out, and
+/// is reported at the wait elsewhere.
+#[test]
+fn closed_number_is_found_out() {
+    if !in_child("fds::closed_number_is_found_out") {
+        return;
+    }
+    for_each_backend(|base| {
+        // The kernel forgets a closed descriptor; told to change it, it says so. Where changes are collected that is at the wait.
+        let finds_out =
+            base.features().contains(Features::ET) && base.method() != Method::EpollBatched;
+        let trace = Trace::new();
+        let (here, _there) = pair();
+        let first = on_fd(base, &here, Flags::READ, trace.note("told"));
+        let second = on_fd(base, &here, Flags::READ, trace.note("told"));
+        first.add().unwrap();
+        look(base);
+        close_behind(&here, || {
+            assert_eq!(second.add().is_err(), finds_out);
+            assert_eq!(second.is_pending(), !finds_out);
+            look(base);
+        });
+        assert_eq!(trace.len(), if finds_out { 0 } else { 2 });
+        let _ = (first.del(), second.del());
         assert_eq!(look(base), LoopEnd::Dry);
     });
 }

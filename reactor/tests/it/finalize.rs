@@ -3,9 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
-use levent_reactor::{Config, Counted, Event, Flags, LoopEnd};
+use levent_reactor::{Config, Counted, Event, Flags, LoopEnd, LoopFlags, signal};
 
 use crate::support::*;
 
@@ -56,7 +58,7 @@ fn finalizer_gets_its_event() {
     });
 }
 
-/// FIN-3, ADD-14, DEL-5, ACT-18: after the request add fails, activation and deletion do nothing, and the finalizer runs.
+/// FIN-3, ADD-14, DEL-5, ACT-18, ERR-11, ERR-18: after the request add fails, activation and deletion do nothing, and the finalizer runs.
 #[test]
 fn requested_event_is_left_alone() {
     for_each_backend(|base| {
@@ -215,4 +217,40 @@ fn finalizers_count_for_limits() {
             trace.assert(["wait", "finalizer", "wait", "finalizer"]);
         },
     );
+}
+
+/// Better than FIN-13: asking from another thread for the finalizer of a signal event whose callback is running waits for nothing; the
+/// callback, which waits for the request to be over, shows it.
+#[test]
+fn running_signal_event_is_finalized_from_another_thread() {
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let (started, is_started) = mpsc::channel();
+        let (asked, is_asked) = mpsc::channel();
+        let event = Event::signal(base, signal::SIGWINCH, {
+            let trace = trace.clone();
+            move |_, _| {
+                started.send(()).unwrap();
+                is_asked.recv().unwrap();
+                trace.push("callback");
+            }
+        });
+        let remote = event.remote().unwrap();
+        let (finalized, is_finalized) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            remote
+                .finalize(move |event| {
+                    finalized.send(()).unwrap();
+                    event.base().unwrap().loop_break();
+                })
+                .unwrap();
+            asked.send(()).unwrap();
+        });
+        event.activate(Flags::SIGNAL);
+        base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap();
+        thread.join().unwrap();
+        trace.assert(["callback"]);
+        is_finalized.try_recv().unwrap();
+    });
 }

@@ -93,7 +93,7 @@ fn causes_are_merged() {
     });
 }
 
-/// FLG-5, FLG-6, KQ-1: edges are reported once and as such where the backend has them, else the event is level-triggered.
+/// FLG-5, FLG-6, ERR-9, KQ-1: edges are reported once and as such where the backend has them, else the event is level-triggered.
 #[test]
 fn edges_where_the_backend_has_them() {
     for_each_backend(|base| {
@@ -173,7 +173,7 @@ fn closed_edge_is_reported_once() {
     trace.assert(["event ET|CLOSED"]);
 }
 
-/// FLG-8: where early closes are unknown CLOSED can be added, keeps the loop alive, and only times out.
+/// FLG-8, ERR-10: where early closes are unknown CLOSED can be added, keeps the loop alive, and only times out.
 #[test]
 fn closed_on_select_only_times_out() {
     let base = base_on(levent_reactor::Method::Select);
@@ -188,7 +188,7 @@ fn closed_on_select_only_times_out() {
     trace.assert(["event TIMEOUT"]);
 }
 
-/// Better than FLG-9: mixing trigger modes on one descriptor is refused in both orders, and the first event goes on.
+/// Better than FLG-9, ERR-13: mixing trigger modes on one descriptor is refused in both orders, and the first event goes on.
 #[test]
 fn trigger_modes_do_not_mix() {
     for_each_backend(|base| {

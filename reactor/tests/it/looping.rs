@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use levent_reactor::{Base, Config, Event, Flags, LoopEnd, LoopFlags, Wait};
+use levent_reactor::{Base, Config, Event, Flags, LoopEnd, LoopFlags, Wait, signal};
 
 use crate::support::*;
 
@@ -187,7 +187,7 @@ fn once_outlives_an_idle_wakeup() {
     });
 }
 
-/// LOOP-12: looping a base inside one of its callbacks is refused and disturbs nothing.
+/// LOOP-12, ERR-22: looping a base inside one of its callbacks is refused and disturbs nothing.
 #[test]
 fn nested_loop_is_refused() {
     for_each_backend(|base| {
@@ -211,7 +211,7 @@ fn nested_loop_is_refused() {
     });
 }
 
-/// LOOP-12: in watchers and posted closures it is refused as well; another base may be looped anywhere.
+/// LOOP-12, ERR-22: in watchers and posted closures it is refused as well; another base may be looped anywhere.
 #[test]
 fn other_base_loops_inside_a_callback() {
     for_each_backend(|base| {
@@ -576,5 +576,26 @@ fn turns_are_single_iterations() {
         outer.turn(Wait::AtMost(ms(2))).unwrap();
         assert!(start.elapsed() >= ms(2));
         trace.assert([]);
+    });
+}
+
+/// LOOP-16: a signal queues behind what became active in the wait, timers included.
+#[test]
+fn expired_timer_runs_before_a_signal() {
+    if !in_child("looping::expired_timer_runs_before_a_signal") {
+        return;
+    }
+    with_manual_clock(|base, _| {
+        let trace = Trace::new();
+        let event = Event::signal(base, signal::SIGUSR1, trace.note("signal"));
+        event.add().unwrap();
+        let timer = Event::timer(base, trace.note("timer"));
+        timer.add_after(Duration::ZERO).unwrap();
+        let (here, _there) = readable_pair();
+        let reader = on_fd(base, &here, Flags::READ, trace.note("fd"));
+        reader.add().unwrap();
+        raise(signal::SIGUSR1);
+        look(base);
+        trace.assert(["fd", "timer", "signal"]);
     });
 }

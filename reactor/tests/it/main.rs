@@ -1,6 +1,6 @@
 //! The reactor's behaviour, rule by rule, on every backend.
 //!
-//! One module per chapter of the specification; each test's doc comment names the rules it proves, and `rules.txt` lists all
+//! One module per chapter of the specification; each test's doc comment names the rules it proves, and `CONFORMANCE.md` lists all
 //! rules with the tests that prove them. Order is asserted by a trace, time by a manual clock; the real clock serves only for
 //! "never early". What changes the whole process runs in a process of its own ([`support::in_child`]).
 
@@ -10,6 +10,7 @@ mod alarms;
 mod backends;
 mod base;
 mod changelist;
+mod conformance;
 mod event;
 mod exit;
 mod fds;
@@ -21,11 +22,11 @@ mod introspect;
 mod lane;
 mod lane_moves;
 mod looping;
+mod misuse;
 mod once;
 mod panics;
 mod persist;
 mod remote;
-mod rules;
 mod signals;
 #[cfg(target_os = "linux")]
 mod spin_guard;

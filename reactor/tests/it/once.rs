@@ -75,7 +75,7 @@ fn descriptor_or_time_comes_first() {
     });
 }
 
-/// ONCE-4: signals, persistence and no condition at all are refused.
+/// ONCE-4, ERR-23: signals, persistence and no condition at all are refused.
 #[test]
 fn bad_conditions_are_refused() {
     for_each_backend(|base| {

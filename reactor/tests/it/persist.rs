@@ -198,7 +198,7 @@ fn descriptor_closed_before_the_timeout() {
     });
 }
 
-/// Better than PER-10: deleting forgets the interval.
+/// Better than PER-10, DEL-7: deleting forgets the interval.
 #[test]
 fn deleting_forgets_the_interval() {
     with_manual_clock(|base, _| {

@@ -87,7 +87,7 @@ fn burst_is_one_iteration() {
     });
 }
 
-/// EXIT-12, BASE-21: break, exit and continue from another thread end or turn a sleeping loop.
+/// EXIT-12, BASE-21; better than BASE-11, BASE-22: break, exit and continue from another thread end or turn a sleeping loop.
 #[test]
 fn steering_from_another_thread() {
     for_each_backend(|base| {
