@@ -1,0 +1,1 @@
+//! libevent, call by call.
