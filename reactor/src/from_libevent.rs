@@ -362,8 +362,8 @@
 //!
 //! ## Fork
 //!
-//! - Until [`Base::reinit`] a base refuses to wait in the child, and on epoll to register; what it deletes there is not deleted for the
-//!   parent (FORK-1, FORK-2).
+//! - Until [`Base::reinit`] a base refuses to wait in the child, and on epoll and kqueue to register; what it deletes there is not
+//!   deleted for the parent (FORK-1, FORK-2).
 //! - If the backend cannot be made again that is an error, not the end of the process (FORK-4).
 //!
 //! ## Looking inside
