@@ -43,12 +43,24 @@ pub struct Clock {
     manual: Option<Arc<AtomicU64>>,
 }
 
-/// Moves a manual [`Clock`].
+/// Moves a manual [`Clock`], from any thread. Clones move the same clock.
+///
+/// ```
+/// use levent_reactor::{Base, Clock, Config};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (clock, hand) = Clock::manual();
+/// let base = Base::with_config(&Config::new().clock(clock))?;
+/// hand.advance(Duration::from_secs(3600));
+/// assert_eq!(base.now(), Duration::from_secs(3600));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClockHand(Arc<AtomicU64>);
 
 impl ClockHand {
-    /// Moves the clock forward.
+    /// Moves the clock forward. It stops 584 years after its start.
     pub fn advance(&self, by: Duration) {
         let by = nanos(by);
         // Nothing is published with the reading but the reading itself.

@@ -11,28 +11,10 @@
 //! ```
 //!
 //! It is of use alone, with callbacks, as libevent is; and it is what levent's executor, sockets, timers and signals stand on.
-//! The semantics are libevent's 2.2 line, minus its accidents; names in parentheses such as (LOOP-6) are rules of the
-//! specification that the tests prove, listed in `tests/it/rules.txt`.
+//! The semantics are libevent's 2.2 line, minus its accidents ([every deviation](from_libevent#every-deviation)); names in
+//! parentheses such as (LOOP-6) are rules of the specification that the tests cite.
 //!
-//! # Example
-//!
-//! ```
-//! use levent_reactor::{Base, Event};
-//! use std::time::Duration;
-//!
-//! # fn main() -> std::io::Result<()> {
-//! let base = Base::new()?;
-//! let mut left = 3;
-//! let ticks = Event::interval(&base, move |event, _| {
-//!     left -= 1;
-//!     if left == 0 {
-//!         event.del().expect("a timer asks nothing of the system");
-//!     }
-//! });
-//! ticks.add_after(Duration::from_millis(2))?;
-//! base.dispatch()?; // ends when nothing is pending any more
-//! # Ok(()) }
-//! ```
+#![doc = include_str!("guide.md")]
 //!
 //! # Platforms
 //!
@@ -60,6 +42,7 @@ mod doze;
 mod engine;
 mod event;
 mod flags;
+pub mod from_libevent;
 pub mod lane;
 pub mod net;
 mod receipt;

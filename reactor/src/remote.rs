@@ -70,7 +70,8 @@ impl Remote {
         self.post(move |base| base.activate_signal(signal))
     }
 
-    /// Ends the base's loop after the callback that is running (EXIT-12).
+    /// Ends the base's loop when it reads the message: at once if it waits, else after the pass under way (EXIT-12). Without a loop
+    /// that runs it has no effect (EXIT-2).
     ///
     /// # Errors
     ///
@@ -79,7 +80,8 @@ impl Remote {
         self.send(Message::Break)
     }
 
-    /// Ends the base's loop after the current pass, or once `delay` has passed.
+    /// Ends the base's loop, as [`Base::loop_exit`], when it has read the message; `delay` counts from then. Without a loop that runs,
+    /// the message waits for the next.
     ///
     /// # Errors
     ///
@@ -91,7 +93,8 @@ impl Remote {
         })
     }
 
-    /// Has the base's loop begin a new iteration after the callback that is running.
+    /// Has the base's loop begin a new iteration, as [`Base::loop_continue`], when it reads the message. That is at the end
+    /// of a wait: the loop looks for news once more before it runs callbacks.
     ///
     /// # Errors
     ///

@@ -28,12 +28,28 @@ crate::flags::bit_set! {
         ADDED = 0x01,
         /// Active events, those for the next iteration included.
         ACTIVE = 0x02,
-        /// References that keep the loop alive without an event.
+        /// References that keep the loop alive without an event. Nothing makes one today: always 0.
         VIRTUAL = 0x04,
     }
 }
 
-/// What [`Base::for_each_event`] shows of one event.
+/// What [`Base::for_each_event`] shows of one event. A copy: it stays as it is when the event changes.
+///
+/// ```
+/// use levent_reactor::{Base, Event};
+/// use std::{ops::ControlFlow, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let timer = Event::timer(&base, |_, _| {});
+/// timer.add_after(Duration::from_secs(5))?;
+/// let found = base.for_each_event(|info| match info.left {
+///     Some(left) => ControlFlow::Break(left),
+///     None => ControlFlow::Continue(()),
+/// });
+/// assert!(matches!(found, ControlFlow::Break(left) if left <= Duration::from_secs(5)));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct EventInfo {
     /// The descriptor or signal number; -1 for neither.
@@ -94,7 +110,8 @@ impl Base {
         })
     }
 
-    /// Shows every pending or active event once, until the closure breaks (INT-8).
+    /// Shows every pending or active event once, in no promised order, until the closure breaks (INT-8). The closure may change the
+    /// base: what it is shown was collected before.
     pub fn for_each_event<B>(
         &self,
         mut f: impl FnMut(&EventInfo) -> ControlFlow<B>,

@@ -87,20 +87,49 @@ pub(crate) struct Local {
 /// A duration that many events share as their timeout: setting and clearing such a timeout takes constant time (CT-1).
 ///
 /// Made by [`Base::common_timeout`] and of use only with events of that base.
+///
+/// ```
+/// use levent_reactor::{Base, Event};
+/// use std::{io::ErrorKind, time::Duration};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (base, other) = (Base::new()?, Base::new()?);
+/// let idle = base.common_timeout(Duration::from_secs(60))?;
+/// assert_eq!(base.common_timeout(Duration::from_secs(60))?, idle);
+/// Event::timer(&base, |_, _| {}).add_common(idle)?;
+///
+/// let refused = Event::timer(&other, |_, _| {}).add_common(idle);
+/// assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidInput);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommonTimeout {
     pub(crate) base: u32,
     pub(crate) queue: QueueId,
 }
 
-/// How long one turn of a loop may sleep.
+/// How long one [turn](Entered::turn) of a loop may sleep.
+///
+/// ```
+/// use levent_reactor::{Base, Wait};
+/// use std::time::{Duration, Instant};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let entered = base.enter()?;
+/// entered.turn(Wait::Poll)?; // looks, and returns at once
+/// let begun = Instant::now();
+/// entered.turn(Wait::AtMost(Duration::from_millis(2)))?; // a pending event, a message or a waker would end it earlier
+/// assert!(begun.elapsed() >= Duration::from_millis(2));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Do not sleep.
     Poll,
     /// Until something happens.
     Block,
-    /// At most this long.
+    /// At most this long, rounded up to what the backend can express.
     AtMost(Duration),
 }
 
@@ -210,8 +239,9 @@ impl Base {
     /// every descriptor and signal is registered again. Timers, active events and the states of all events stay as they were
     /// (FORK-1, FORK-3). The parent notices nothing.
     ///
-    /// Until then the base refuses to be used in the child: loops and `add` answer `Unsupported`. Without a fork it changes nothing
-    /// that can be seen (FORK-9). It is legal in callbacks too.
+    /// Until then the base cannot wait in the child: loops answer `Unsupported`, and on epoll and kqueue so does `add` of a
+    /// descriptor. What is deleted there stays with the parent (FORK-2). Without a fork it changes nothing that can be seen (FORK-9). It is legal in
+    /// callbacks too.
     ///
     /// Only the thread that forked lives on in the child, and so do its bases; locks that other threads of the parent held stay
     /// held (fork(2)).
@@ -251,7 +281,7 @@ impl Base {
         self.local.method.features()
     }
 
-    /// How signals reach the base (INT-16).
+    /// How signals reach the base, by libevent's name for it: always "signal" (INT-16).
     #[must_use]
     pub fn signal_method(&self) -> &'static str {
         "signal"
@@ -300,7 +330,7 @@ impl Base {
     ///
     /// # Errors
     ///
-    /// When a base has 256 of them already (CT-3).
+    /// `Other` when a base has 256 of them already (CT-3).
     pub fn common_timeout(&self, duration: Duration) -> io::Result<CommonTimeout> {
         let nanos = crate::clock::nanos(duration);
         let queue = self.with(|engine| engine.deadlines.common(nanos))?;
@@ -333,7 +363,8 @@ impl Base {
         Duration::from_nanos(self.with(|engine| engine.clock.now()))
     }
 
-    /// The wall clock's time that belongs to [`now`](Base::now): all callbacks of a pass read the same (TIME-8).
+    /// The wall clock's time that belongs to [`now`](Base::now): all callbacks of a pass read the same, but for the nanoseconds between
+    /// reading the one clock and the other (TIME-8).
     #[must_use]
     pub fn wall_clock(&self) -> SystemTime {
         match self.with(|engine| engine.cached) {
@@ -363,7 +394,7 @@ impl Base {
         });
     }
 
-    /// The event whose callback is running (INT-4).
+    /// The event whose callback is running; `None` outside callbacks, and in finalizers (INT-4).
     #[must_use]
     pub fn running_event(&self) -> Option<Event> {
         let running = self.local.running.get();

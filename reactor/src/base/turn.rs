@@ -35,6 +35,18 @@ crate::flags::bit_set! {
 }
 
 /// Why a loop ended.
+///
+/// ```
+/// use levent_reactor::{Base, Flags, Event, LoopEnd};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// assert_eq!(base.dispatch()?, LoopEnd::Dry); // nothing to wait for
+/// let event = Event::user(&base, |event, _| event.base().unwrap().loop_break());
+/// event.activate(Flags::NONE);
+/// assert_eq!(base.dispatch()?, LoopEnd::Stopped);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoopEnd {
     /// Nothing was pending or active any more (libevent's 1).

@@ -9,9 +9,25 @@ use super::{Base, Local};
 use crate::engine::wait::Sleep;
 
 /// What a prepare watcher is told about the wait that follows.
+///
+/// ```
+/// use levent_reactor::{Base, Event};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let base = Base::new()?;
+/// let timer = Event::timer(&base, |_, _| {});
+/// timer.add_after(Duration::from_millis(1))?;
+/// let _watcher = base.on_prepare(|_, info| {
+///     assert!(info.wait.is_some_and(|wait| wait <= Duration::from_millis(1)));
+/// });
+/// base.dispatch()?;
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrepareInfo {
-    /// How long the base is going to wait at most; `None` without limit (WAT-4).
+    /// How long the base is going to wait at most; zero if there is something to do, `None` without limit (WAT-4). What the
+    /// watchers add or activate can make it shorter.
     pub wait: Option<Duration>,
 }
 

@@ -1,4 +1,47 @@
 //! What a thread runs: its default base, the loops it is inside, and the budget of the task being polled.
+//!
+//! This is what an executor is made with. The smallest one:
+//!
+//! ```
+//! use levent_reactor::{Remote, Wait, current, lane::Alarm};
+//! use std::future::{Future, poll_fn};
+//! use std::task::{Context, Poll, Wake};
+//! use std::{pin::pin, sync::Arc, time::{Duration, Instant}};
+//!
+//! /// A wake ends the base's sleep, or makes its next one not happen.
+//! struct Notifying(Remote);
+//!
+//! impl Wake for Notifying {
+//!     fn wake(self: Arc<Self>) {
+//!         self.0.notify();
+//!     }
+//! }
+//!
+//! fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+//!     let mut future = pin!(future);
+//!     let entered = current::enter()?; // from here on sources and alarms wait at this thread's base
+//!     let waker = Arc::new(Notifying(entered.base()?.remote())).into();
+//!     loop {
+//!         current::refill(128); // so many operations, then it is the others' turn
+//!         if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+//!             return Ok(output);
+//!         }
+//!         entered.turn(Wait::Block)?;
+//!     }
+//! }
+//!
+//! # fn main() -> std::io::Result<()> {
+//! let deadline = Instant::now() + Duration::from_millis(1);
+//! let mut alarm = Alarm::new();
+//! block_on(poll_fn(|cx| alarm.poll_at(deadline, cx)))?;
+//! assert!(Instant::now() >= deadline && !current::is_inside());
+//! block_on(async {
+//!     for _ in 0..1000 {
+//!         poll_fn(current::spend).await; // more than one poll may do: the task is woken, and goes on
+//!     }
+//! })?;
+//! # Ok(()) }
+//! ```
 
 mod stack;
 

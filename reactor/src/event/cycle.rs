@@ -21,8 +21,9 @@ impl Event {
     ///
     /// What the backend says of the descriptor: `PermissionDenied` for a regular file on epoll, an error for a closed one, and
     /// for a number it cannot take. `AlreadyExists` if the descriptor is watched with the other trigger mode (FLG-9) or by an
-    /// async source. `InvalidInput` for a signal that cannot be caught, and for an event that has been finalized. On error
-    /// nothing has changed (ADD-8).
+    /// async source. `InvalidInput` for a signal that cannot be caught, and for an event that has been finalized. `QuotaExceeded` for
+    /// more than 65,535 events of a kind on one descriptor (ADD-18). `NotConnected` once the base has ended, `Unsupported` in a forked
+    /// child on epoll and kqueue before [`Base::reinit`]. On error nothing has changed (ADD-8).
     pub fn add(&self) -> io::Result<()> {
         self.add_with(None)
     }
@@ -160,12 +161,14 @@ impl Event {
         }
     }
 
-    /// Makes the event active by hand, with `what` (ACT-1). An active event gets the flags merged and runs once (ACT-2).
+    /// Makes the event active by hand, with `what` (ACT-1). An active event gets the flags merged and runs once (ACT-2). One that has
+    /// been finalized, or whose base has ended, is left alone.
     pub fn activate(&self, what: Flags) {
         self.activate_times(what, 1);
     }
 
-    /// As [`activate`](Event::activate); the callback of a signal event runs `count` times (ACT-4).
+    /// As [`activate`](Event::activate); the callback of a signal event runs `count` times, not at all for 0 (ACT-4). If the event is
+    /// active already its count stays (ACT-5).
     pub fn activate_times(&self, what: Flags, count: u32) {
         self.queue(|engine, index| engine.activate_times(index, what, count));
     }
@@ -241,13 +244,13 @@ impl Event {
         is_pending.flatten().unwrap_or(false)
     }
 
-    /// The deadline in the base's time: as [`Base::now`] counts. `None` without one.
+    /// The deadline in the base's time: as [`Base::now`] counts. `None` without one, and once it has passed.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         self.deadline_nanos().map(Duration::from_nanos)
     }
 
-    /// The deadline by the wall clock (TIME-11).
+    /// The deadline by the wall clock as that is set now (TIME-11). `None` as [`deadline`](Event::deadline).
     #[must_use]
     pub fn deadline_wall_clock(&self) -> Option<SystemTime> {
         let nanos = self.deadline_nanos()?;
@@ -374,7 +377,7 @@ impl Event {
         }
     }
 
-    /// A handle for other threads.
+    /// A handle for other threads. `None` once the base has ended.
     #[must_use]
     pub fn remote(&self) -> Option<RemoteEvent> {
         RemoteEvent::of(self)

@@ -33,7 +33,7 @@ use crate::engine::record::{ACTIVE, Spec, Token};
 /// [persistent](Flags::PERSIST) it is idle again when the callback starts.
 ///
 /// A handle: clones name the same event. When the last one is dropped the event is deleted and its source with it, unless it
-/// was [detached](Event::detach).
+/// was [detached](Event::detach). It stays on its base's thread; others reach it by its [`remote`](Event::remote).
 ///
 /// The callback receives the source, what happened, and the event. It may do anything: add, delete or drop events, its own
 /// included.
@@ -267,7 +267,8 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if the base has no such level, `ResourceBusy` while the event is active (ACT-16).
+    /// `InvalidInput` if the base has no such level, `ResourceBusy` while the event is active (ACT-16), `NotConnected` once the base
+    /// has ended.
     pub fn set_priority(&self, priority: u8) -> io::Result<()> {
         let base = self.living_base()?;
         let levels = base.priorities();

@@ -53,6 +53,10 @@ impl Alarm {
     /// `Ready` once `deadline` has passed; until then registers it with the waker of `cx`.
     ///
     /// A deadline in the past is ready at the first poll and registers nothing. Never early: the clock is read here.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropping the alarm deregisters it, and with it the waker.
     #[inline]
     pub fn poll_at(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
         if Instant::now() >= deadline {
@@ -155,7 +159,7 @@ impl Alarm {
         );
     }
 
-    /// Deregisters.
+    /// Deregisters, and drops the waker. The alarm can be polled again.
     #[inline]
     pub fn cancel(&mut self) {
         if let Some(home) = self.home.take() {

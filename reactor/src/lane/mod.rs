@@ -23,6 +23,21 @@ pub use alarm::Alarm;
 pub use source::{Source, Waiter};
 
 /// Which way data moves.
+///
+/// ```
+/// use levent_reactor::lane::{Direction, Source};
+/// use std::os::{fd::AsFd, unix::net::UnixStream};
+/// use std::task::{Context, Waker};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (here, _there) = UnixStream::pair()?;
+/// let source = Source::new(here.as_fd())?;
+/// let mut cx = Context::from_waker(Waker::noop());
+/// assert!(source.poll_ready(Direction::Write, &mut cx).is_ready()); // there is room
+/// assert!(source.poll_ready(Direction::Read, &mut cx).is_pending()); // nothing came
+/// source.release();
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Reading, and accepting connections.

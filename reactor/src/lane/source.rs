@@ -69,6 +69,25 @@ impl UnwindSafe for Source {}
 impl RefUnwindSafe for Source {}
 
 /// The state of one [`Source::poll_waiter`] future: its number once it waits.
+///
+/// ```
+/// use levent_reactor::lane::{Direction, Source, Waiter};
+/// use std::os::{fd::AsFd, unix::net::UnixStream};
+/// use std::task::{Context, Waker};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (here, _there) = UnixStream::pair()?;
+/// let source = Source::new(here.as_fd())?;
+/// let mut cx = Context::from_waker(Waker::noop());
+/// // Two futures wait for one direction.
+/// let (mut first, mut second) = (Waiter::default(), Waiter::default());
+/// assert!(source.poll_waiter(Direction::Read, &mut cx, &mut first).is_pending());
+/// assert!(source.poll_waiter(Direction::Read, &mut cx, &mut second).is_pending());
+/// source.cancel_waiter(&mut first); // what the first one's `Drop` does
+/// source.cancel_waiter(&mut second);
+/// source.release();
+/// # Ok(()) }
+/// ```
 #[derive(Debug, Default)]
 pub struct Waiter {
     pub(super) id: u64,
@@ -236,6 +255,11 @@ impl Source {
     /// # Errors
     ///
     /// Those of the operation, and of the backend if it cannot watch the direction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: a future that is dropped at `Pending` has moved nothing. Its waker stays until the next one replaces it, or
+    /// readiness takes it.
     #[inline]
     pub fn poll_io<R>(
         &self,
@@ -268,6 +292,10 @@ impl Source {
     /// reasons, `len` is 0: then each wait begins with a transfer that finds nothing.
     ///
     /// # Errors
+    ///
+    /// As `poll_io`.
+    ///
+    /// # Cancel safety
     ///
     /// As `poll_io`.
     #[inline]
@@ -367,6 +395,10 @@ impl Source {
     /// # Errors
     ///
     /// The kernel's for the descriptor, the backend's for the interest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is consumed. The waker stays as with `poll_io`.
     pub fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if current::spend(cx).is_pending() {
             return Poll::Pending;
