@@ -1,16 +1,18 @@
 //! How a base is to be made.
 
 use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use crate::backend::{Features, Method, Options};
 use crate::clock::{Clock, nanos};
+use crate::sys::limits::is_privileged;
 
 /// The configuration of a [`Base`](crate::Base): which backend, which clock, which limits.
 ///
 /// It is copied when a base is made; one configuration serves many bases (BASE-20).
 ///
-/// | Variable | Effect, unless [`ignore_env`](Config::ignore_env) is set |
+/// | Variable | Effect, unless [`ignore_env`](Config::ignore_env) is set or the program is set-user-id or set-group-id |
 /// |---|---|
 /// | `EVENT_NOEPOLL`, `EVENT_NOKQUEUE`, `EVENT_NODEVPOLL`, `EVENT_NOPOLL`, `EVENT_NOSELECT` | present: that method is avoided (BASE-8) |
 /// | `LEVENT_BACKEND` | the name of the one method to use |
@@ -167,18 +169,24 @@ impl Config {
         {
             return false;
         }
-        if self.ignore_env {
-            return true;
-        }
-        if env::var_os(format!("EVENT_NO{}", name.to_uppercase())).is_some() {
+        let switch = format!("EVENT_NO{}", name.to_uppercase());
+        if self.variable(&switch).is_some() {
             return false;
         }
-        env::var_os("LEVENT_BACKEND").is_none_or(|only| only.is_empty() || only == name)
+        self.variable("LEVENT_BACKEND")
+            .is_none_or(|only| only.is_empty() || only == name)
+    }
+
+    /// A variable of the environment, unless that is not to be trusted (BASE-8).
+    fn variable(&self, name: &str) -> Option<OsString> {
+        if self.ignore_env || is_privileged() {
+            return None;
+        }
+        env::var_os(name)
     }
 
     pub(crate) fn options(&self) -> Options {
-        let batched = self.options.batched
-            || !self.ignore_env && env::var_os("EVENT_EPOLL_USE_CHANGELIST").is_some();
+        let batched = self.options.batched || self.variable("EVENT_EPOLL_USE_CHANGELIST").is_some();
         Options {
             batched,
             ..self.options
@@ -195,8 +203,9 @@ impl Config {
 
     pub(crate) fn trusts_short(&self) -> bool {
         self.trust_short
-            && (self.ignore_env
-                || env::var_os("LEVENT_TRUST_SHORT").is_none_or(|value| value != "0"))
+            && self
+                .variable("LEVENT_TRUST_SHORT")
+                .is_none_or(|value| value != "0")
     }
 
     pub(crate) fn the_clock(&self) -> Clock {

@@ -369,7 +369,6 @@
 //! ## Looking inside
 //!
 //! - [`Base::running_event`] is `None` outside callbacks and in finalizers, where libevent's answer is undefined (INT-4, FIN-14).
-//! - [`Event::deadline`] is `None` once it has passed, although `TIMEOUT` is still reported until the callback runs (INT-2).
 //! - [`Base::for_each_event`] shows events for the next iteration and those without a descriptor as well, in no promised order, and its
 //!   closure may change the base: it is shown copies (INT-9, INT-10, INT-11).
 //! - [`Base::dump`] writes no addresses, which mean nothing here, and adds the backend's name and what futures wait for (INT-12).
@@ -382,13 +381,6 @@
 //! - The coarse clock, signalfd, completion ports and the hint of processors: see above (BASE-13, BASE-16, BASE-17).
 //! - The no-finalize end of a base, the freeing finalizer, `initialised`, the size of an event, the version, functions for memory and
 //!   shutdown: they manage C's memory (BASE-26, FIN-4, EV-14, EV-15, EV-21, INT-19, MISC-3, MISC-4).
-//!
-//! ## Not on purpose
-//!
-//! - The variables `EVENT_NO…` are read in set-user-id programs too; such a program calls [`Config::ignore_env`] (BASE-8).
-//! - A break or continue from another thread is read with the other messages, so it takes effect after the pass under way, not after
-//!   the callback (EXIT-12, EXIT-13); and a loop that runs dry in that pass says [`LoopEnd::Dry`].
-//! - Two readings of [`Base::wall_clock`] in one pass differ by the nanoseconds between reading two clocks (TIME-8).
 
 #[cfg(doc)]
 use crate::{

@@ -32,6 +32,12 @@
 
 #![deny(unsafe_code)]
 
+/// The crate's version, `major.minor.patch`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The same as a number: a byte each for major, minor and patch, and a low byte that is 0 for a release and 1 before one (INT-19).
+pub const VERSION_NUMBER: u32 = version::NUMBER;
+
 mod backend;
 mod background;
 mod base;
@@ -53,6 +59,7 @@ pub mod signal;
 mod sys;
 #[cfg(test)]
 mod test_child;
+mod version;
 
 pub use backend::{Features, Method};
 pub use base::{

@@ -70,14 +70,16 @@ impl Remote {
         self.post(move |base| base.activate_signal(signal))
     }
 
-    /// Ends the base's loop when it reads the message: at once if it waits, else after the pass under way (EXIT-12). Without a loop
-    /// that runs it has no effect (EXIT-2).
+    /// Ends the base's loop: at once if it waits, else after the callback that is running (EXIT-12, EXIT-13). Without a loop that runs
+    /// it has no effect (EXIT-2).
     ///
     /// # Errors
     ///
     /// `NotConnected` once the base is gone.
     pub fn loop_break(&self) -> io::Result<()> {
-        self.send(Message::Break)
+        self.send(Message::Break)?;
+        self.shared.attention.call();
+        Ok(())
     }
 
     /// Ends the base's loop, as [`Base::loop_exit`], when it has read the message; `delay` counts from then. Without a loop that runs,
@@ -93,14 +95,16 @@ impl Remote {
         })
     }
 
-    /// Has the base's loop begin a new iteration, as [`Base::loop_continue`], when it reads the message. That is at the end
-    /// of a wait: the loop looks for news once more before it runs callbacks.
+    /// Has the base's loop begin a new iteration, as [`Base::loop_continue`]: after the callback that is running, or at the end of the
+    /// wait, and then the loop looks for news once more before it runs callbacks.
     ///
     /// # Errors
     ///
     /// `NotConnected` once the base is gone.
     pub fn loop_continue(&self) -> io::Result<()> {
-        self.send(Message::Continue)
+        self.send(Message::Continue)?;
+        self.shared.attention.call();
+        Ok(())
     }
 
     /// Runs a closure once on the base's thread, `delay` after the base has read the message; without a delay in the next iteration.

@@ -15,7 +15,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Waker;
 use std::time::Instant;
@@ -102,6 +102,31 @@ struct Mailbox {
     closed: bool,
 }
 
+/// Asks the loop to look up between two callbacks. A pass that nothing is to be asked about pays one load per callback for it.
+#[derive(Default)]
+pub(crate) struct Attention(AtomicBool);
+
+impl Attention {
+    /// Asks. What it is about must have been published before.
+    #[inline]
+    pub(crate) fn call(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Has somebody asked?
+    #[inline(always)]
+    pub(crate) fn is_called(&self) -> bool {
+        // Relaxed: who answers synchronises.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// From now on who asks is heard again.
+    pub(crate) fn answer(&self) {
+        // Acquire: sees what was published before the call. A call that comes after this stays.
+        self.0.swap(false, Ordering::AcqRel);
+    }
+}
+
 /// Where the engine is.
 enum Rest {
     /// Not made yet.
@@ -117,6 +142,7 @@ enum Rest {
 pub(crate) struct Shared {
     pub(crate) id: u32,
     pub(crate) doze: Doze,
+    pub(crate) attention: Attention,
     pub(crate) bell: Bell,
     /// The backend's descriptor where a foreign thread may delete from it (epoll).
     pub(crate) descriptor: Option<Arc<OwnedFd>>,
@@ -143,6 +169,7 @@ impl Shared {
         let shared = Arc::new(Shared {
             id,
             doze: Doze::new(),
+            attention: Attention::default(),
             bell: Bell::new()?,
             descriptor,
             forks: AtomicU32::new(fork::count()),

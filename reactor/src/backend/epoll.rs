@@ -391,6 +391,20 @@ mod tests {
         assert_eq!(ready(HUP | ERR | RDHUP | IN | OUT), both | Ready::HANGUP);
     }
 
+    /// EP-16: no program that is started inherits the set.
+    #[test]
+    fn set_is_closed_on_exec() {
+        let epoll = Epoll::new(Config::new().ignore_env().options()).unwrap();
+        let fd = epoll.descriptor.as_fd().as_raw_fd();
+        let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
+        let flags = facts
+            .lines()
+            .find_map(|line| line.strip_prefix("flags:"))
+            .unwrap();
+        let flags = i32::from_str_radix(flags.trim(), 8).unwrap();
+        assert_ne!(flags & libc::O_CLOEXEC, 0, "{facts}");
+    }
+
     /// An epoll on a system without `epoll_pwait2`.
     fn old(timer: bool) -> Box<Epoll> {
         let config = Config::new().ignore_env();

@@ -220,3 +220,22 @@ fn set_bit(set: &mut [Word], fd: usize, is_set: bool) {
         set[fd / WORD_BITS] &= !bit;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Better than SE-2: the kernel looks no further than the highest descriptor that is asked for now.
+    #[test]
+    fn scan_shrinks() {
+        let mut select = Select::new();
+        assert_eq!(select.count(), 0);
+        for (fd, count) in [(3, WORD_BITS), (500, 512)] {
+            select.grow(fd);
+            select.set(fd, 1, Interest::READ);
+            assert_eq!(select.count(), count);
+        }
+        select.set(500, 1, Interest::NONE);
+        assert_eq!(select.count(), WORD_BITS);
+    }
+}

@@ -79,6 +79,8 @@ pub(crate) struct Local {
     /// A callback, watcher or posted closure of this base is running: its loop cannot be entered (LOOP-12).
     in_callback: Cell<bool>,
     spin_hook: Cell<Option<spin::Hook>>,
+    /// A cached reading, and the wall clock's time that was found to belong to it.
+    wall: Cell<(u64, SystemTime)>,
     method: Method,
     /// The wall clock at the time zero of the base's clock, for reported times (TIME-11).
     created: (SystemTime, Instant),
@@ -183,6 +185,7 @@ impl Base {
                 spare: Cell::default(),
                 in_callback: Cell::new(false),
                 spin_hook: Cell::new(None),
+                wall: Cell::new((u64::MAX, SystemTime::UNIX_EPOCH)),
                 method,
                 created,
             }),
@@ -363,14 +366,20 @@ impl Base {
         Duration::from_nanos(self.with(|engine| engine.clock.now()))
     }
 
-    /// The wall clock's time that belongs to [`now`](Base::now): all callbacks of a pass read the same, but for the nanoseconds between
-    /// reading the one clock and the other (TIME-8).
+    /// The wall clock's time that belongs to [`now`](Base::now): all callbacks of a pass read the same (TIME-8).
     #[must_use]
     pub fn wall_clock(&self) -> SystemTime {
-        match self.with(|engine| engine.cached) {
-            Some(cached) => self.wall_clock_at(cached),
-            None => SystemTime::now(),
+        let Some(cached) = self.with(|engine| engine.cached) else {
+            return SystemTime::now();
+        };
+        // Computed once for each cached reading: the two clocks cannot be read at one moment.
+        let (reading, wall) = self.local.wall.get();
+        if reading == cached {
+            return wall;
         }
+        let wall = self.wall_clock_at(cached);
+        self.local.wall.set((cached, wall));
+        wall
     }
 
     /// The wall clock's time of a reading of the base's clock, by the offset between the two right now (TIME-10, TIME-11).

@@ -113,6 +113,9 @@ fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd>
         if engine.shared.doze.end() {
             engine.read_mail();
         }
+        if engine.exit || engine.stop {
+            return Err(LoopEnd::Stopped);
+        }
         if engine.is_empty() && !engine.mail {
             return Err(LoopEnd::Dry);
         }
@@ -220,6 +223,8 @@ impl Base {
                         }
                     }
                     self.innermost(|engine| {
+                        let is_told = engine.stop || engine.exit || engine.again;
+                        let most = if is_told { Sleep::No } else { most };
                         let sleep = engine.choose_wait(most);
                         engine.wait(sleep)
                     })??;

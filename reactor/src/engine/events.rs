@@ -295,7 +295,7 @@ impl Engine {
         record.what = what;
         let priority = record.priority;
         self.active.push(index, &mut self.records);
-        self.pass.interrupt(priority);
+        self.interrupt(priority);
     }
 
     #[cold]
@@ -310,7 +310,7 @@ impl Engine {
             self.active.remove_later(index, &mut self.records);
             // Still one membership: it only changes queues.
             self.active.push(index, &mut self.records);
-            self.pass.interrupt(priority);
+            self.interrupt(priority);
         }
     }
 
@@ -473,8 +473,9 @@ impl Engine {
             let record = &self.records[at];
             let next = record.sibling;
             let mut mine = Flags::from_ready(ready) & record.interest;
-            if mine.is_empty() && ready.intersects(Ready::HANGUP) {
-                // An event that waits for CLOSED alone hears of errors as that; else the wait would end at once for ever (EP-7).
+            if mine.is_empty() && ready.intersects(Ready::HANGUP | Ready::INVALID) {
+                // An event that waits for CLOSED alone hears of errors as that: else the wait would end at once for ever (EP-7),
+                // or nobody would hear of a refusal.
                 mine = Flags::CLOSED & record.interest;
             }
             if !mine.is_empty() {
@@ -518,6 +519,24 @@ impl Engine {
             if !mine.is_empty() {
                 self.activate(at, mine);
             }
+            at = next;
+        }
+    }
+
+    /// Activates the events of a signal that has come `count` times. Better than SIG-8: where an event has not run yet for those that
+    /// came before, these are added.
+    pub(crate) fn signal_arrived(&mut self, signal: i32, count: u32) {
+        let mut at = self
+            .signals
+            .as_ref()
+            .map_or(NIL, |signals| signals.head(signal));
+        while at != NIL {
+            let record = &mut self.records[at];
+            let next = record.sibling;
+            if record.is(ACTIVE | LATER) {
+                record.count = record.count.saturating_add(count);
+            }
+            self.activate_times(at, Flags::SIGNAL, count);
             at = next;
         }
     }

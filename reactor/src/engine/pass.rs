@@ -79,29 +79,32 @@ pub(crate) struct Pass {
     until: Option<u64>,
     /// Is this level limited (LOOP-22)?
     limited: bool,
-    /// Halted, limited, or not of level 0: something is to be asked before the next callback.
-    attention: bool,
     /// How often the callback of the last entry runs, if that was [`REPEATED`].
     pub(crate) count: u32,
 }
 
 impl Pass {
-    /// Notes that an event of this priority became active.
-    #[inline]
-    pub(crate) fn interrupt(&mut self, priority: u8) {
-        if self.running && priority < self.level {
-            self.halt();
-        }
-    }
-
-    /// Ends the pass before the next callback.
-    pub(crate) fn halt(&mut self) {
-        self.halted = true;
-        self.attention = true;
+    /// Is there something to be asked before each callback?
+    fn is_special(&self) -> bool {
+        self.halted || self.limited || self.level != 0
     }
 }
 
 impl Engine {
+    /// Notes that an event of this priority became active.
+    #[inline]
+    pub(crate) fn interrupt(&mut self, priority: u8) {
+        if self.pass.running && priority < self.pass.level {
+            self.halt_pass();
+        }
+    }
+
+    /// Ends the pass before the next callback.
+    fn halt_pass(&mut self) {
+        self.pass.halted = true;
+        self.shared.attention.call();
+    }
+
     /// Begins a pass over the most urgent level. False if nothing is active.
     pub(crate) fn begin_pass(&mut self) -> bool {
         let Some(level) = self.active.most_urgent() else {
@@ -126,16 +129,18 @@ impl Engine {
             halted,
             until,
             limited,
-            attention: halted || limited || level != 0 || self.guard.is_checking,
             count: 0,
         };
+        if self.pass.is_special() || self.guard.is_checking {
+            self.shared.attention.call();
+        }
         true
     }
 
     /// The next entry of the pass, or [`Entry::NONE`] when the pass is over.
     #[inline(always)]
     pub(crate) fn next_entry(&mut self) -> Entry {
-        let next = if self.pass.attention {
+        let next = if self.shared.attention.is_called() {
             self.next_index()
         } else {
             self.active.pop_first()
@@ -165,9 +170,18 @@ impl Engine {
 
     #[inline(never)]
     fn next_index(&mut self) -> Option<u32> {
+        // Answered before anything is looked at: what calls from now on is heard before the next callback.
+        self.shared.attention.answer();
+        if self.shared.doze.end() {
+            // Another thread may have told the loop to break (EXIT-13).
+            self.read_mail();
+        }
         let is_checking = self.guard.is_checking;
         if is_checking {
             self.note_after();
+        }
+        if is_checking || self.pass.is_special() {
+            self.shared.attention.call();
         }
         if self.is_over() {
             return None;
@@ -182,13 +196,13 @@ impl Engine {
     /// Ends the loop after the callback that is running.
     pub(crate) fn halt(&mut self) {
         self.stop = true;
-        self.pass.halt();
+        self.halt_pass();
     }
 
     /// Begins a new iteration after the callback that is running.
     pub(crate) fn restart(&mut self) {
         self.again = true;
-        self.pass.halt();
+        self.halt_pass();
     }
 
     #[cold]

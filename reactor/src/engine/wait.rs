@@ -191,7 +191,7 @@ impl Engine {
                 .as_ref()
                 .map(|signals| signals.collect().collect());
             for (signal, count) in arrived.into_iter().flatten() {
-                self.activate_signal(signal, count);
+                self.signal_arrived(signal, count);
             }
         }
     }

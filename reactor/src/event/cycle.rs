@@ -260,8 +260,11 @@ impl Event {
     fn deadline_nanos(&self) -> Option<u64> {
         let token = self.inner.token.get()?;
         self.base()?.with(|engine| {
-            let index = engine.records.find(token)?;
-            engine.records[index].deadline.armed_at()
+            let record = &engine.records[engine.records.find(token)?];
+            // Reached, and the callback is still to come (INT-2).
+            let is_reached = record.is(ACTIVE | LATER) && record.what.intersects(Flags::TIMEOUT);
+            let reached = is_reached.then(|| record.deadline.at());
+            record.deadline.armed_at().or(reached.filter(|at| *at > 0))
         })
     }
 

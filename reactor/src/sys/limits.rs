@@ -38,3 +38,11 @@ pub(crate) fn set_descriptors(soft: u64, hard: u64) -> io::Result<()> {
     // SAFETY: `limit` is readable until the call returns.
     check(unsafe { setrlimit(libc::RLIMIT_NOFILE, &limit) }).map(drop)
 }
+
+/// Does the process have the rights of another user or group than who started it (set-user-id, set-group-id)?
+pub(crate) fn is_privileged() -> bool {
+    // SAFETY: the call takes nothing and cannot fail.
+    let (user, group) = (unsafe { libc::getuid() }, unsafe { libc::getgid() });
+    // SAFETY: as above.
+    (user, group) != (unsafe { libc::geteuid() }, unsafe { libc::getegid() })
+}

@@ -170,3 +170,58 @@ fn any_number_goes_with_wakes() {
         events.iter().for_each(|event| event.del().unwrap());
     });
 }
+
+/// BK-6: urgent data is not asked for by events: alone it makes nothing ready to read.
+#[test]
+#[cfg(target_os = "linux")]
+fn urgent_data_is_not_reported() {
+    for_each_backend(|base| {
+        let (here, there) = tcp_pair();
+        let event = on_fd(
+            base,
+            &Rc::new(here),
+            Flags::READ | Flags::PERSIST,
+            |_, what| {
+                panic!("{what:?}");
+            },
+        );
+        event.add().unwrap();
+        // SAFETY: the call reads one byte.
+        let sent = unsafe {
+            libc::send(
+                std::os::fd::AsRawFd::as_raw_fd(&there),
+                c"!".as_ptr().cast(),
+                1,
+                libc::MSG_OOB,
+            )
+        };
+        assert_eq!(sent, 1);
+        let timer =
+            levent_reactor::Event::timer(base, |event, _| event.base().unwrap().loop_break());
+        timer.add_after(ms(20)).unwrap();
+        base.dispatch().unwrap();
+    });
+}
+
+/// EP-7: an event that waits for the peer's close alone hears of an error as that; unheard, it would end every wait.
+#[test]
+fn close_is_heard_as_an_error_too() {
+    for method in methods() {
+        let base = base_on(method);
+        if !base.features().contains(Features::EARLY_CLOSE) {
+            continue;
+        }
+        let trace = Trace::new();
+        let (here, there) = tcp_pair();
+        let closed = on_fd(
+            &base,
+            &Rc::new(here),
+            Flags::CLOSED,
+            trace.note_what("closed"),
+        );
+        closed.add().unwrap();
+        reset(there);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        trace.assert(["closed CLOSED"]);
+    }
+}

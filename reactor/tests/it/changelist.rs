@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 
-use levent_reactor::{Base, Config, Event, Flags, LoopFlags, Method};
+use levent_reactor::{Base, Config, Event, Flags, LoopEnd, LoopFlags, Method, signal};
 
 use crate::support::*;
 
@@ -164,4 +164,20 @@ fn refusal_is_reported_at_the_wait() {
     look(&base);
     trace.assert([]);
     event.del().unwrap();
+}
+
+/// CL-5: signals are not batched: the disposition changes with the call, and what wakes the loop was watched from the beginning.
+#[test]
+fn signals_are_not_batched() {
+    if !in_child("changelist::signals_are_not_batched") {
+        return;
+    }
+    let base = base_on(Method::EpollBatched);
+    let event = Event::signal_once(&base, signal::SIGUSR1, |event, _| {
+        event.base().unwrap().loop_break();
+    });
+    event.add().unwrap();
+    // Without a handler this would be the end.
+    raise(signal::SIGUSR1);
+    assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
 }

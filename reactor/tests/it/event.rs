@@ -131,7 +131,7 @@ fn callback_gets_source_and_event() {
     });
 }
 
-/// EV-9: an event that is pending or active cannot be made another.
+/// EV-9; better than DBG-3: an event that is pending or active cannot be made another. It is an error, always looked for.
 #[test]
 fn pending_event_is_not_assigned_over() {
     let base = Base::new().unwrap();

@@ -188,7 +188,7 @@ fn closed_on_select_only_times_out() {
     trace.assert(["event TIMEOUT"]);
 }
 
-/// Better than FLG-9, ERR-13: mixing trigger modes on one descriptor is refused in both orders, and the first event goes on.
+/// Better than FLG-9, ERR-13, DBG-5: mixing trigger modes on one descriptor is refused in both orders, and the first event goes on.
 #[test]
 fn trigger_modes_do_not_mix() {
     for_each_backend(|base| {

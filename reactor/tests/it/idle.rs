@@ -5,6 +5,8 @@ use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -121,14 +123,24 @@ fn notifier_is_drained() {
     for_each_backend(|base| {
         let entered = base.enter().unwrap();
         let remote = base.remote();
-        std::thread::spawn(move || remote.notify()).join().unwrap();
-        let remote = base.remote();
+        // The bell is rung only for a base that sleeps: again and again, until it did.
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_ended = ended.clone();
         let notifier = std::thread::spawn(move || {
-            for _ in 0..3 {
+            while !is_ended.load(Ordering::SeqCst) {
                 remote.notify();
+                std::thread::sleep(ms(2));
             }
         });
+        let (mut slept, start) = (0, Instant::now());
+        while slept < 3 && start.elapsed() < ms(20_000) {
+            let begin = Instant::now();
+            entered.turn(Wait::Block).unwrap();
+            slept += u32::from(begin.elapsed() > ms(1));
+        }
+        ended.store(true, Ordering::SeqCst);
         notifier.join().unwrap();
+        assert_eq!(slept, 3);
         let start = Instant::now();
         let mut turns = 0;
         while start.elapsed() < ms(30) {

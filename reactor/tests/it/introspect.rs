@@ -1,9 +1,10 @@
 //! INT: looking into a base.
 
 use std::ops::ControlFlow;
+use std::rc::Rc;
 use std::time::Duration;
 
-use levent_reactor::{Counted, Event, Flags, Method};
+use levent_reactor::{Counted, Event, Flags, Method, VERSION, VERSION_NUMBER};
 
 use crate::support::*;
 
@@ -75,6 +76,12 @@ fn maximum_is_kept_until_cleared() {
         assert_eq!(base.max_count(Counted::ADDED, true), 4);
         events[1].del().unwrap();
         assert!(base.max_count(Counted::ADDED, false) <= 2);
+        let users = [0, 1, 2].map(|_| Event::user(base, |_, _| {}));
+        users.iter().for_each(|event| event.activate(Flags::NONE));
+        look(base);
+        events[1].activate(Flags::READ);
+        look(base);
+        assert_eq!(base.max_count(Counted::ACTIVE, true), 3);
     });
 }
 
@@ -192,4 +199,61 @@ fn names_and_methods() {
         base.set_priorities(8).unwrap();
         assert_eq!(base.priorities(), 8);
     });
+}
+
+/// INT-2: an event without a timeout has no deadline to report; one that was reached is reported until the callback runs.
+#[test]
+fn reached_deadline_is_reported() {
+    with_manual_clock(|base, hand| {
+        let (here, _there) = readable_pair();
+        let untimed = on_fd(base, &here, Flags::READ, |_, _| {});
+        untimed.add().unwrap();
+        assert_eq!(
+            (untimed.deadline(), untimed.deadline_wall_clock()),
+            (None, None)
+        );
+        untimed.del().unwrap();
+        let second = Rc::new(Event::timer(base, |_, _| {}));
+        let sees = second.clone();
+        let first = Event::timer(base, move |event, _| {
+            // Its own has been delivered; the other's is still to come.
+            assert_eq!(event.deadline(), None);
+            assert_eq!(sees.pending(Flags::TIMEOUT), Flags::TIMEOUT);
+            assert_eq!(sees.deadline(), Some(ms(20)));
+            assert!(sees.deadline_wall_clock().is_some());
+        });
+        first.add_after(ms(10)).unwrap();
+        second.add_after(ms(20)).unwrap();
+        hand.advance(ms(20));
+        look(base);
+        assert_eq!(second.deadline(), None);
+    });
+}
+
+/// INT-9: iteration has an order, of which nothing is promised. Better than INT-10: events for later and those without a
+/// descriptor are shown too.
+#[test]
+fn hidden_events_are_shown() {
+    for_each_backend(|base| {
+        let later = Event::timer(base, |_, _| {});
+        later.activate_later(Flags::WRITE);
+        // SAFETY: -1 is no descriptor.
+        let bare = unsafe { Event::from_raw_fd(base, -1, Flags::READ, |_, _| {}) }.unwrap();
+        bare.add().unwrap();
+        let mut shown = Vec::new();
+        let _ = base.for_each_event(|info| {
+            shown.push((info.is_later, info.is_inserted));
+            ControlFlow::<()>::Continue(())
+        });
+        shown.sort_unstable();
+        assert_eq!(shown, [(false, true), (true, false)]);
+    });
+}
+
+/// INT-19: the version as text and as a number.
+#[test]
+fn versions_agree() {
+    let parts = VERSION.split(['.', '-']).take(3);
+    let number = parts.fold(0, |number, part| number << 8 | part.parse::<u32>().unwrap());
+    assert_eq!(VERSION_NUMBER >> 8, number);
 }

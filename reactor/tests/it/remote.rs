@@ -1,10 +1,10 @@
 //! Remote: what other threads may ask of a base.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -123,7 +123,8 @@ fn steering_from_another_thread() {
     });
 }
 
-/// ADD-19, ACT-17, LOOP-9: events added and activated from another thread wake the loop.
+/// ADD-19, ACT-17, LOOP-9: events added and activated from another thread wake the loop. Better than TIME-18: every message does,
+/// whatever the deadlines are. Better than PO-3: nothing is copied for the wait, since only the base's thread changes anything.
 #[test]
 fn events_from_another_thread() {
     for_each_backend(|base| {
@@ -177,8 +178,8 @@ fn deleting_the_last_event_from_another_thread() {
 fn deleting_from_another_thread_never_waits() {
     for_each_backend(|base| {
         let runs = Rc::new(Cell::new(0));
-        let (started, is_started) = std::sync::mpsc::channel();
-        let (deleted, is_deleted) = std::sync::mpsc::channel::<()>();
+        let (started, is_started) = mpsc::channel();
+        let (deleted, is_deleted) = mpsc::channel::<()>();
         let event = Event::interval(base, {
             let runs = runs.clone();
             move |_, _| {
@@ -277,8 +278,8 @@ fn deletion_is_acknowledged() {
     for_each_backend(|base| {
         let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let running = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let (started, is_started) = std::sync::mpsc::channel();
-        let (sent, is_sent) = std::sync::mpsc::channel::<()>();
+        let (started, is_started) = mpsc::channel();
+        let (sent, is_sent) = mpsc::channel::<()>();
         let (here, _there) = readable_pair();
         let event = on_fd(base, &here, Flags::READ | Flags::PERSIST, {
             let (runs, running) = (runs.clone(), running.clone());
@@ -348,8 +349,8 @@ fn receipt_outlives_the_base() {
 fn finalizer_from_another_thread() {
     for_each_backend(|base| {
         let trace = Trace::new();
-        let (started, is_started) = std::sync::mpsc::channel();
-        let (sent, is_sent) = std::sync::mpsc::channel::<()>();
+        let (started, is_started) = mpsc::channel();
+        let (sent, is_sent) = mpsc::channel::<()>();
         let event = Event::user(base, {
             let trace = trace.clone();
             move |_, _| {
@@ -359,7 +360,7 @@ fn finalizer_from_another_thread() {
             }
         });
         let (remote, home) = (event.remote().unwrap(), thread::current().id());
-        let (finalized, is_finalized) = std::sync::mpsc::channel();
+        let (finalized, is_finalized) = mpsc::channel();
         event.activate(Flags::NONE);
         let all = base.remote();
         let thread = thread::spawn(move || {
@@ -378,5 +379,147 @@ fn finalizer_from_another_thread() {
         thread.join().unwrap();
         trace.assert(["callback"]);
         assert_eq!(is_finalized.try_recv(), Ok(home));
+    });
+}
+
+/// EXIT-13: a break from another thread is honoured before the next callback, though the pass would never end; and the loop is told so
+/// though nothing is pending any more.
+#[test]
+fn break_ends_an_endless_pass() {
+    for_each_backend(|base| {
+        let (asked, is_asked) = mpsc::channel();
+        let (broken, is_broken) = mpsc::channel();
+        let remote = base.remote();
+        let thread = thread::spawn(move || {
+            is_asked.recv().unwrap();
+            remote.loop_break().unwrap();
+            broken.send(()).unwrap();
+        });
+        let calls = Rc::new(Cell::new(0));
+        let counts = calls.clone();
+        let endless = Event::user(base, move |event, _| {
+            counts.set(counts.get() + 1);
+            if counts.get() == 100 {
+                asked.send(()).unwrap();
+                is_broken.recv().unwrap();
+            } else {
+                // Active again in the same pass (ACT-8).
+                event.activate(Flags::NONE);
+            }
+        });
+        endless.activate(Flags::NONE);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        assert!(base.got_break());
+        assert_eq!(calls.get(), 100);
+        thread.join().unwrap();
+    });
+}
+
+/// EXIT-13: of several active events, those behind the break wait for the next loop.
+#[test]
+fn break_from_another_thread_keeps_the_rest() {
+    for_each_backend(|base| {
+        let remote = base.remote();
+        let calls = Rc::new(Cell::new(0));
+        let events: Vec<_> = (0..10)
+            .map(|_| {
+                let (remote, calls) = (remote.clone(), calls.clone());
+                Event::user(base, move |_, _| {
+                    calls.set(calls.get() + 1);
+                    let remote = remote.clone();
+                    let breaks = thread::spawn(move || remote.loop_break().unwrap());
+                    breaks.join().unwrap();
+                })
+            })
+            .collect();
+        events.iter().for_each(|event| event.activate(Flags::NONE));
+        for ran in 1..=3 {
+            assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+            assert_eq!(calls.get(), ran);
+        }
+    });
+}
+
+/// Better than CT-9: the nearest deadline, deleted from another thread, is no reason to wake up any more, common or not (libevent#1727).
+#[test]
+fn deleted_nearest_deadline_is_not_waited_for() {
+    for_each_backend(|base| {
+        let common = base.common_timeout(ms(3_600_000)).unwrap();
+        for is_common in [false, true] {
+            let nearest = Event::timer(base, |_, _| {});
+            match is_common {
+                true => nearest.add_common(common).unwrap(),
+                false => nearest.add_after(ms(3_600_000)).unwrap(),
+            }
+            let far = Event::timer(base, |_, _| {});
+            far.add_after(ms(7_200_000)).unwrap();
+            let waits = Rc::new(RefCell::new(Vec::new()));
+            let saw = waits.clone();
+            let (waiting, is_waiting) = mpsc::channel();
+            let watcher = base.on_prepare(move |base, info| {
+                saw.borrow_mut().push(info.wait.unwrap());
+                // Nobody listens any more once the deletion is on its way.
+                let _ = waiting.send(());
+                if info.wait.unwrap() > ms(3_600_000) {
+                    base.loop_break();
+                }
+            });
+            let remote = nearest.remote().unwrap();
+            let deletes = thread::spawn(move || {
+                is_waiting.recv().unwrap();
+                remote.del().unwrap();
+            });
+            assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+            let waits = waits.borrow();
+            assert!(waits[0] <= ms(3_600_000) && waits[waits.len() - 1] > ms(7_000_000));
+            deletes.join().unwrap();
+            drop(watcher);
+        }
+    });
+}
+
+/// Better than THR-13: activating a signal event while its callback runs waits for nobody.
+#[test]
+fn activation_does_not_wait_for_the_callback() {
+    for_each_backend(|base| {
+        let (started, is_started) = mpsc::channel();
+        let (activated, is_activated) = mpsc::channel();
+        let calls = Rc::new(Cell::new(0));
+        let counts = calls.clone();
+        let event = Event::signal_once(base, levent_reactor::signal::SIGUSR2, move |_, _| {
+            counts.set(counts.get() + 1);
+            if counts.get() == 1 {
+                started.send(()).unwrap();
+                // It would never come if the other side waited for this callback.
+                is_activated.recv().unwrap();
+            }
+        });
+        let remote = event.remote().unwrap();
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            remote.activate(Flags::SIGNAL).unwrap();
+            activated.send(()).unwrap();
+        });
+        event.activate(Flags::SIGNAL);
+        look(base);
+        look(base);
+        assert_eq!(calls.get(), 2);
+        thread.join().unwrap();
+    });
+}
+
+/// THR-18: while no loop runs nobody is waited for; the deletion is done when it next runs.
+#[test]
+fn deletion_without_a_loop_does_not_wait() {
+    for_each_backend(|base| {
+        base.once_after(Duration::ZERO, || ());
+        base.dispatch().unwrap();
+        let timer = Event::timer(base, |_, _| panic!("deleted"));
+        timer.add_after(Duration::ZERO).unwrap();
+        let remote = timer.remote().unwrap();
+        let receipt = thread::spawn(move || remote.del().unwrap()).join().unwrap();
+        assert!(!receipt.is_handled());
+        base.run_loop(LoopFlags::NONBLOCK).unwrap();
+        assert!(receipt.is_handled());
     });
 }

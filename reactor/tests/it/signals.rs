@@ -190,7 +190,7 @@ fn dropping_stops_remaining_calls() {
     });
 }
 
-/// Better than SIG-8, SIG-10, SIG-11, SIG-12: every base that asked receives a signal, whatever the order they go in.
+/// Better than SIG-10, SIG-11, SIG-12, SIG-20: every base that asked receives a signal, whatever the order they go in.
 #[test]
 fn every_base_receives() {
     if !in_child("signals::every_base_receives") {
@@ -298,4 +298,56 @@ fn added_and_removed_while_raised() {
         .into_iter()
         .for_each(|thread| thread.join().unwrap());
     assert!(is_ignored(signal::SIGUSR1));
+}
+
+/// SIG-4: the newest event of a signal runs first. Nobody should rely on it.
+#[test]
+fn newest_event_runs_first() {
+    if !in_child("signals::newest_event_runs_first") {
+        return;
+    }
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let events = ["old", "new"].map(|name| {
+            let event = Event::signal(base, signal::SIGUSR1, trace.note(name));
+            event.add().unwrap();
+            event
+        });
+        raise(signal::SIGUSR1);
+        look(base);
+        trace.assert(["new", "old"]);
+        drop(events);
+    });
+}
+
+/// Better than SIG-8: a signal that arrives while the event is still active for an earlier one is counted, not lost.
+#[test]
+fn arrivals_while_active_add_up() {
+    if !in_child("signals::arrivals_while_active_add_up") {
+        return;
+    }
+    for method in methods() {
+        // One callback per pass: the event waits, active, while the loop looks for more.
+        let base = Base::with_config(&only(method).max_dispatch(None, Some(1), 0)).unwrap();
+        let runs = Rc::new(Cell::new(0));
+        let counts = runs.clone();
+        let event = Event::signal(&base, signal::SIGUSR1, move |_, _| {
+            counts.set(counts.get() + 1);
+        });
+        event.add().unwrap();
+        let mut left = 10;
+        let raises = Event::user(&base, move |event, _| {
+            raise(signal::SIGUSR1);
+            left -= 1;
+            if left > 0 {
+                event.activate_later(Flags::NONE);
+            }
+        });
+        raises.activate(Flags::NONE);
+        raise(signal::SIGUSR1);
+        look(&base);
+        // The last one arrived in the last pass.
+        look(&base);
+        assert_eq!(runs.get(), 11, "{method:?}");
+    }
 }

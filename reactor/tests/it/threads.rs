@@ -2,6 +2,10 @@
 
 use std::thread;
 
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
+use crate::support::{base_on, in_child};
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
+use levent_reactor::Method;
 use levent_reactor::{Base, Event, Remote, RemoteEvent};
 
 /// THR-16: bases are made and ended in many threads at once.
@@ -58,4 +62,38 @@ fn timers_from_many_threads() {
         .for_each(|thread| thread.join().unwrap());
     base.run_loop(levent_reactor::LoopFlags::NONE).unwrap();
     assert_eq!(receiver.iter().count(), 1000);
+}
+
+/// THR-9: what wakes a base from other threads is one descriptor on Linux, an event counter. The epoll set is the other.
+#[test]
+#[cfg(all(target_os = "linux", not(levent_libkqueue)))]
+fn wake_up_is_one_descriptor() {
+    if !in_child("threads::wake_up_is_one_descriptor") {
+        return;
+    }
+    let names = || -> Vec<String> {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap();
+        let names = links.filter_map(|link| std::fs::read_link(link.unwrap().path()).ok());
+        names
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect()
+    };
+    for method in Method::supported() {
+        let before = names();
+        let base = base_on(*method);
+        let mut made = names();
+        for name in before {
+            if let Some(at) = made.iter().position(|other| *other == name) {
+                made.swap_remove(at);
+            }
+        }
+        made.sort();
+        let mut expected = vec!["anon_inode:[eventfd]"];
+        if *method == Method::Epoll {
+            expected.push("anon_inode:[eventpoll]");
+            expected.sort_unstable();
+        }
+        assert_eq!(made, expected, "{method:?}");
+        drop(base);
+    }
 }

@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::io::ErrorKind;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use levent_reactor::{Base, Counted, Event, Flags, LoopEnd, LoopFlags, Wait};
+use levent_reactor::{Base, Config, Counted, Event, Flags, LoopEnd, LoopFlags, Wait};
 
 use crate::support::*;
 
@@ -13,10 +13,13 @@ use crate::support::*;
 #[test]
 fn pass_has_one_time() {
     with_manual_clock(|base, hand| {
+        let wall = Rc::new(Cell::new(None));
         for _ in 0..2 {
-            let (base2, hand) = (base.clone(), hand.clone());
+            let (base2, hand, wall) = (base.clone(), hand.clone(), wall.clone());
             base.once_after(Duration::ZERO, move || {
                 assert_eq!(base2.now(), Duration::ZERO);
+                let now = base2.wall_clock();
+                assert_eq!(wall.replace(Some(now)).unwrap_or(now), now);
                 hand.advance(ms(30));
                 assert!(base2.monotonic() > base2.now());
             });
@@ -245,5 +248,63 @@ fn common_timeout_of_an_active_event() {
         trace.assert(["event TIMEOUT|READ"]);
         event.add_common(token).unwrap();
         event.detach();
+    });
+}
+
+/// TIME-1: deadlines are counted by the monotonic clock, which std's `Instant` reads too. Better than TIME-2: always by the fine one.
+#[test]
+fn deadlines_follow_the_monotonic_clock() {
+    for_each_backend(|base| {
+        let timer = Event::timer(base, |_, _| {});
+        let (before, at) = (Instant::now(), base.monotonic());
+        timer.add_after(Duration::from_secs(9)).unwrap();
+        let left = timer.deadline().unwrap() - at;
+        let most = Duration::from_secs(9) + before.elapsed();
+        assert!(left >= Duration::from_secs(9) && left <= most, "{left:?}");
+        // The steps of a fine clock: far below a tick of the scheduler.
+        let (mut steps, mut last) = (0, base.monotonic());
+        let end = last + ms(5);
+        while last < end {
+            let now = base.monotonic();
+            steps += u32::from(now > last);
+            last = now;
+        }
+        assert!(steps > 10, "{steps} steps in 5 ms");
+    });
+}
+
+/// TIME-7: without a cached time each use reads the clock.
+#[test]
+fn uncached_time_is_the_clocks() {
+    with_manual_clock_and(Config::no_cache_time, |base, hand| {
+        let timer = Rc::new(Event::timer(base, |_, _| {}));
+        let (base2, hand2, timer2) = (base.clone(), hand.clone(), timer.clone());
+        base.once_after(Duration::ZERO, move || {
+            hand2.advance(ms(100));
+            assert_eq!(base2.now(), ms(100));
+            timer2.add_after(ms(50)).unwrap();
+        });
+        look(base);
+        assert_eq!(timer.deadline(), Some(ms(150)));
+    });
+}
+
+/// TIME-10: the offset between the clocks is measured at each report, so that a deadline is never reported later than it is.
+#[test]
+fn reported_deadlines_are_not_late() {
+    for_each_backend(|base| {
+        let timer = Event::timer(base, |_, _| {});
+        for _ in 0..1000 {
+            let started = Instant::now();
+            timer.add_after(Duration::from_micros(100)).unwrap();
+            let reported = timer.deadline_wall_clock().unwrap();
+            let latest = SystemTime::now() + Duration::from_micros(100);
+            // A step of the wall clock in between would be nobody's fault.
+            assert!(
+                reported <= latest || started.elapsed() > ms(50),
+                "{:?} too late",
+                reported.duration_since(latest)
+            );
+        }
     });
 }

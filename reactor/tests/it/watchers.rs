@@ -1,10 +1,10 @@
 //! WAT: prepare and check watchers.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use levent_reactor::{Base, Event, LoopFlags, Wait, Watcher};
+use levent_reactor::{Base, Event, LoopEnd, LoopFlags, Wait, Watcher};
 
 use crate::support::*;
 
@@ -93,5 +93,43 @@ fn check_sees_fresh_time() {
         let _prepare = base.on_prepare(move |_, _| hand2.advance(ms(1)));
         let _check = base.on_check(|base| assert_eq!(base.now(), base.monotonic()));
         look(base);
+    });
+}
+
+/// WAT-3, WAT-6: watchers of both kinds are given their base, and may ask and change it.
+#[test]
+fn watchers_use_their_base() {
+    with_manual_clock(|base, hand| {
+        hand.advance(ms(7));
+        let far = Event::timer(base, |_, _| {});
+        far.add_after(Duration::from_secs(9)).unwrap();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let (saw, number) = (seen.clone(), base.remote());
+        let prepare = base.on_prepare(move |base, _| {
+            saw.borrow_mut().push(("prepare", base.now()));
+            base.once_after(Duration::ZERO, || ());
+            number.notify();
+        });
+        let (saw, method) = (seen.clone(), base.method());
+        let check = base.on_check(move |base| {
+            assert_eq!(base.method(), method);
+            saw.borrow_mut().push(("check", base.now()));
+        });
+        look(base);
+        // What the first registered makes the loop go on.
+        assert_eq!(seen.borrow()[..2], [("prepare", ms(7)), ("check", ms(7))]);
+        drop((prepare, check));
+    });
+}
+
+/// A prepare watcher that breaks the loop is obeyed before the wait, not after it (better than LOOP-27).
+#[test]
+fn prepare_watcher_breaks_the_loop() {
+    for_each_backend(|base| {
+        let far = Event::timer(base, |_, _| {});
+        far.add_after(Duration::from_secs(3600)).unwrap();
+        let watcher = base.on_prepare(|base, _| base.loop_break());
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        drop(watcher);
     });
 }
