@@ -148,6 +148,16 @@ mod tests {
         assert_eq!(nanos(Duration::new(1, 1)), 1_000_000_001);
     }
 
+    /// A clock that steps back reads the origin rather than wrapping to a time centuries ahead, where everything is due (tokio#4044).
+    #[test]
+    fn reading_before_the_origin_is_zero() {
+        let mut clock = Clock::system();
+        clock.reading += 3_600_000_000_000;
+        assert_eq!(clock.now(), 0);
+        let before = clock.origin.checked_sub(Duration::from_millis(5));
+        assert_eq!(before.map(|before| clock.at(before)), Some(0));
+    }
+
     #[test]
     fn manual_clock_stops_short_of_never() {
         let (clock, hand) = Clock::manual();

@@ -47,6 +47,8 @@ pub(crate) struct Limits {
     pub(crate) interval: Option<u64>,
     pub(crate) callbacks: Option<u32>,
     pub(crate) min_priority: u8,
+    /// After how many passes over more urgent levels a level has its turn; 0 for never.
+    pub(crate) aging: u32,
 }
 
 impl Default for Config {
@@ -145,7 +147,16 @@ impl Config {
             interval: interval.map(nanos),
             callbacks,
             min_priority,
+            ..self.limits
         };
+        self
+    }
+
+    /// Gives a level of priority its turn after `passes` passes over more urgent ones in which it had something to run, so that it
+    /// does not wait for ever. 0, the default: never; more urgent work always comes first, as in libevent (better than ACT-12).
+    #[must_use]
+    pub fn aging(mut self, passes: u32) -> Config {
+        self.limits.aging = passes;
         self
     }
 

@@ -103,6 +103,8 @@ pub(crate) struct Active {
     /// How many events are in the other levels.
     beyond: usize,
     later: Queue,
+    /// For how many passes each level has been passed over; empty while nobody asks.
+    ages: Vec<u32>,
 }
 
 impl Active {
@@ -113,6 +115,7 @@ impl Active {
             occupied: [0; 4],
             beyond: 0,
             later: Queue::default(),
+            ages: Vec::new(),
         }
     }
 
@@ -142,6 +145,29 @@ impl Active {
             *to = from;
         }
         next
+    }
+
+    /// The level whose turn it is by age: one that was passed over `most` times, else `level`, the most urgent. The most urgent first
+    /// among those that have waited too long.
+    #[cold]
+    pub(crate) fn aged(&mut self, level: u8, most: u32) -> u8 {
+        self.ages.resize(self.levels(), 0);
+        let mut chosen = level;
+        for other in (0..self.levels() as u8)
+            .rev()
+            .filter(|other| *other > level)
+        {
+            let age = &mut self.ages[usize::from(other)];
+            if self.others[usize::from(other) - 1].len() == 0 {
+                *age = 0;
+            } else if *age >= most {
+                chosen = other;
+            } else {
+                *age += 1;
+            }
+        }
+        self.ages[usize::from(chosen)] = 0;
+        chosen
     }
 
     /// Changes the number of levels. Nothing may be active.

@@ -107,9 +107,12 @@ impl Engine {
 
     /// Begins a pass over the most urgent level. False if nothing is active.
     pub(crate) fn begin_pass(&mut self) -> bool {
-        let Some(level) = self.active.most_urgent() else {
+        let Some(mut level) = self.active.most_urgent() else {
             return false;
         };
+        if self.limits.aging > 0 {
+            level = self.active.aged(level, self.limits.aging);
+        }
         let limited = level >= self.limits.min_priority
             && (self.limits.interval.is_some() || self.limits.callbacks.is_some());
         let until = match self.limits.interval {

@@ -318,3 +318,31 @@ fn what_holds_is_tested() {
     let (tested, all) = share('O');
     assert!(tested * 100 >= all * 95, "{tested} of {all}");
 }
+
+/// The tests that the page of landmark bugs names exist.
+#[test]
+fn landmarks_are_proved() {
+    let mut known: BTreeSet<_> = integration_tests().into_keys().collect();
+    let mut units = BTreeMap::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    unit_tests(&sources, "", &mut units);
+    known.extend(units.into_keys().map(|name| name.replace("lib ::", "lib ")));
+    let text = include_str!("landmarks.rs");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | B"));
+    let mut bugs = 0;
+    for row in rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit())) {
+        bugs += 1;
+        let (number, _) = row.split_once(',').unwrap();
+        for name in row.split('`').skip(1).step_by(2) {
+            assert!(known.contains(name), "B{number} names {name}");
+        }
+        if row.contains("| here") {
+            let prefix = format!("landmarks::b{number}_");
+            assert!(
+                known.iter().any(|name| name.starts_with(&prefix)),
+                "B{number}"
+            );
+        }
+    }
+    assert_eq!(bugs, 18);
+}

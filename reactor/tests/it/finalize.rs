@@ -29,6 +29,8 @@ fn finalizer_runs_instead_of_the_callback() {
                 _ => event.activate(Flags::READ),
             }
             event.finalize(note(&trace, "finalizer"));
+            assert_eq!(event.deadline(), None);
+            assert_eq!(base.count(Counted::ADDED | Counted::ACTIVE), 2);
             assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
             trace.assert(["finalizer"]);
             assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);

@@ -19,7 +19,7 @@ use crate::support::{
 };
 
 /// Forks. `body` is the child's whole life; its panic is the child's failure.
-fn fork(body: impl FnOnce()) -> libc::pid_t {
+pub(crate) fn fork(body: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child runs ordinary code although the parent has threads (the test runner's); it takes no lock that those can
     // hold: the runner's thread waits, and allocation is made safe by the C library.
     let pid = unsafe { libc::fork() };
@@ -34,7 +34,7 @@ fn fork(body: impl FnOnce()) -> libc::pid_t {
 
 /// Waits for a child, which must have succeeded.
 #[track_caller]
-fn join(pid: libc::pid_t) {
+pub(crate) fn join(pid: libc::pid_t) {
     let mut status = -1;
     // SAFETY: the call writes one number.
     let answer = unsafe { libc::waitpid(pid, &raw mut status, 0) };

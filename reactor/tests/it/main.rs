@@ -19,6 +19,7 @@ mod flags;
 mod fork;
 mod idle;
 mod introspect;
+mod landmarks;
 mod lane;
 mod lane_moves;
 mod looping;
@@ -28,6 +29,8 @@ mod panics;
 mod persist;
 mod remote;
 mod signals;
+#[cfg(target_os = "linux")]
+mod spin;
 #[cfg(target_os = "linux")]
 mod spin_guard;
 mod support;

@@ -11,7 +11,7 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd},
         unix::net::UnixStream,
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::*;
@@ -413,8 +413,12 @@ fn write_end_of_a_broken_pipe_is_reported() {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let pipe = child.stdin.take().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
         child.wait().unwrap();
+        // A program that another test starts at this moment has the other end too, until it is replaced by what it executes.
+        while pipe.write(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let fd = pipe.as_raw_fd();
         backend.change(fd, 7, NONE, WRITE | edge).unwrap();
         // A wait without limit: it must not be waited.
