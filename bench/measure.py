@@ -254,7 +254,69 @@ def build():
     table("Clean release build of the facade", ["cpus", "seconds"], [(len(CPUS), f"{seconds:.1f}")])
 
 
-ALL = {"calls": calls, "instructions": instructions, "allocations": allocations, "cpu": cpu, "idle": idle, "build": build}
+def micro(program, *arguments):
+    """The results of one run of an in-process test, on the first cpu: name to median."""
+    command = [os.path.join(BUILT, program), *map(str, arguments)]
+    environment = dict(os.environ, **({"MEASURE_QUICK": "1"} if QUICK else {}))
+    output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=pinned(0), env=environment).stdout
+    return {name: float(median) for name, median, *_ in map(str.split, output.splitlines())}
+
+
+def peers(*names):
+    return [name for name in names if os.path.exists(os.path.join(BUILT, name))]
+
+
+def chain():
+    names = peers("micro-ours-reactor", "micro-libevent", "micro-epoll")
+    rows = []
+    for shape in ((100, 1, 100), (1000, 100, 1000), (8000, 1000, 8000)):
+        costs = {name: [] for name in names}
+        for round_ in range(5 if QUICK else 15):
+            for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
+                costs[name].append(micro(name, "chain", *shape)["chain_cpu_ns"])
+        ours = costs["micro-ours-reactor"]
+        for name in names[1:]:
+            ratios = sorted(mine / theirs for mine, theirs in zip(ours, costs[name]))
+            rows.append(
+                (
+                    ", ".join(map(str, shape)),
+                    name,
+                    f"{statistics.median(ours):,.0f}",
+                    f"{statistics.median(costs[name]):,.0f}",
+                    f"{statistics.median(ratios):.3f}",
+                    f"{min(ours) / min(costs[name]):.3f}",
+                    f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+                )
+            )
+    table(
+        "Chains of socket pairs, CPU per step: callbacks of levent against others",
+        ["pairs, active, writes", "against", "ours, ns", "theirs, ns", "ratio (median of rounds)", "ratio of the best", "all rounds"],
+        rows,
+        "User and system time of a receive, a send and a share of a wait; the programs taking turns.",
+    )
+
+
+def timers():
+    names = peers("micro-ours-reactor", "micro-libevent")
+    rows = []
+    for test in ("t1", "t1common"):
+        results = {name: [] for name in names}
+        for _ in range(1 if QUICK else 3):
+            for name in names:
+                results[name].append(micro(name, test))
+        for what in results[names[0]][0]:
+            cells = [statistics.median(r[what] for r in results[name]) if what in results[name][0] else None for name in names]
+            ratio = f"{cells[0] / cells[1]:.2f}" if len(cells) > 1 and cells[1] else "–"
+            rows.append((test, what, *(f"{cell:.0f}" if cell else "–" for cell in cells), ratio))
+    table(
+        "Timers, CPU ns per operation",
+        ["test", "operation", *names, "ratio"],
+        rows,
+        "Ours are armed in a callback, by the time of the turn, but for those named `outside`.",
+    )
+
+
+ALL = {"calls": calls, "instructions": instructions, "allocations": allocations, "cpu": cpu, "idle": idle, "build": build, "chain": chain, "timers": timers}
 NEEDS = {"calls": "strace", "instructions": "valgrind", "allocations": "valgrind"}
 
 

@@ -239,7 +239,7 @@ fn chain(count: usize, active: usize, writes: usize) -> io::Result<()> {
             move |reader, _, _| pass_on(reader, &writers[next], &ring),
         )?);
     }
-    let mut samples = Vec::new();
+    let (mut samples, mut costs) = (Vec::new(), Vec::new());
     for _ in 0..25 {
         for event in &events {
             event.del()?;
@@ -252,13 +252,15 @@ fn chain(count: usize, active: usize, writes: usize) -> io::Result<()> {
         for i in 0..active {
             (&writers[i * (count / active)]).write_all(b"e")?;
         }
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_nanos());
         while ring.received.get() != ring.sent.get() {
             base.run_loop(LoopFlags::ONCE | LoopFlags::NONBLOCK)?;
         }
         samples.push(micros_since(start));
+        costs.push((cpu_nanos() - cpu) / (active + writes) as f64);
     }
     print("chain_us", samples);
+    print("chain_cpu_ns", costs);
     Ok(())
 }
 
