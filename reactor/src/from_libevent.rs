@@ -163,7 +163,7 @@
 //! | `event_get_priority` | [`Event::priority`] |
 //! | `event_get_assignment` | The four methods above |
 //! | `event_get_struct_event_size` | None: nobody allocates an event by its size |
-//! | `event_get_version`, `event_get_version_number`, `LIBEVENT_VERSION`, `LIBEVENT_VERSION_NUMBER` | None: Cargo knows the version that is built with |
+//! | `event_get_version`, `event_get_version_number`, `LIBEVENT_VERSION`, `LIBEVENT_VERSION_NUMBER` | [`VERSION`](crate::VERSION), [`VERSION_NUMBER`](crate::VERSION_NUMBER) |
 //!
 //! ## Priorities and common timeouts
 //!
@@ -287,9 +287,11 @@
 //! - An iteration makes 32 deferred closures active, not 33: libevent's check is off by one (ACT-20).
 //! - There are no internal events: no priority of theirs matters, and none is counted, dumped or listed (ACT-10, BASE-30, INT-6,
 //!   SIG-16).
+//! - With [`Config::aging`] a level that was passed over often enough has its turn; without, more urgent work always comes first (ACT-12).
 //!
 //! ## The loop and its watchers
 //!
+//! - A prepare watcher that breaks the loop is obeyed before the wait, not after it (EXIT-1, LOOP-27).
 //! - Prepare watchers can shorten the wait: it is chosen again after they ran (LOOP-27, WAT-8).
 //! - A watcher may remove itself in its own call (WAT-7), and it gets the base instead of itself (WAT-3).
 //! - Looping a base on two threads at once does not compile (LOOP-12, LOOP-28).
@@ -313,6 +315,9 @@
 //!
 //! ## Descriptors and backends
 //!
+//! - A level-triggered descriptor that is ready again and again while its callback does nothing about it is not watched any more, after
+//!   10,000 callbacks in a row, and that is reported ([`Base::on_spin`]); libevent uses all of the cpu for ever.
+//!   [`Config::spin_limit`] of 0 is libevent's way.
 //! - Edge and level do not mix on one descriptor: always `AlreadyExists`, not in a debug mode only, since the kernel has one mode per
 //!   descriptor (FLG-9).
 //! - Nor do events and [`lane`] sources, for the same reason.
@@ -338,6 +343,7 @@
 //!
 //! ## Signals
 //!
+//! - An occurrence that arrives while the event is still active for an earlier one is added to its count, not lost (SIG-8).
 //! - Every base with an event for a signal gets it; in libevent one base of the process gets them all (SIG-10, SIG-11, ERR-31).
 //! - The disposition of before comes back with the last event of the process, in whatever order bases give the number up (SIG-12).
 //! - A handler that somebody installed over ours stays when we leave (SIG-2).
@@ -379,8 +385,8 @@
 //!
 //! - Debug mode: its checks are the types', or are always made; a blocking descriptor is not looked for (DBG-1 to DBG-9).
 //! - The coarse clock, signalfd, completion ports and the hint of processors: see above (BASE-13, BASE-16, BASE-17).
-//! - The no-finalize end of a base, the freeing finalizer, `initialised`, the size of an event, the version, functions for memory and
-//!   shutdown: they manage C's memory (BASE-26, FIN-4, EV-14, EV-15, EV-21, INT-19, MISC-3, MISC-4).
+//! - The no-finalize end of a base, the freeing finalizer, `initialised`, the size of an event, functions for memory and shutdown: they
+//!   manage C's memory (BASE-26, FIN-4, EV-14, EV-15, EV-21, MISC-3, MISC-4).
 
 #[cfg(doc)]
 use crate::{

@@ -523,3 +523,46 @@ fn deletion_without_a_loop_does_not_wait() {
         assert!(receipt.is_handled());
     });
 }
+
+/// THR-8: a thousand posts while a callback runs cost one write to the notifier at most: the base is awake, and told once.
+#[test]
+#[cfg(target_os = "linux")]
+fn burst_costs_one_write() {
+    fn writes() -> Option<u64> {
+        let counts = std::fs::read_to_string("/proc/thread-self/io").ok()?;
+        let count = counts
+            .lines()
+            .find_map(|line| line.strip_prefix("syscw: "))?;
+        count.parse().ok()
+    }
+    if writes().is_none() {
+        return println!("skipped: this kernel does not count the writes of a thread");
+    }
+    for_each_backend(|base| {
+        let (done, is_done) = mpsc::channel();
+        let remote = base.remote();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counts = runs.clone();
+        base.once_after(Duration::ZERO, move || {
+            let poster = thread::spawn(move || {
+                let before = writes().unwrap();
+                for _ in 0..1000 {
+                    let counts = counts.clone();
+                    remote
+                        .post(move |_| {
+                            counts.fetch_add(1, Ordering::SeqCst);
+                        })
+                        .unwrap();
+                }
+                writes().unwrap() - before
+            });
+            // The callback lasts until all are posted.
+            done.send(poster.join().unwrap()).unwrap();
+        });
+        look(base);
+        look(base);
+        assert_eq!(runs.load(Ordering::SeqCst), 1000);
+        let writes = is_done.recv().unwrap();
+        assert!(writes <= 1, "{writes} writes");
+    });
+}
