@@ -45,22 +45,24 @@ impl Base {
     /// A level-triggered descriptor that is ready, and whose callback leaves it so, would make the loop use all of the cpu: the end of a
     /// stream whose event is not deleted, an interest in writing where there is nothing to write, a listener that cannot accept. When that
     /// has gone on for [`Config::spin_limit`](crate::Config::spin_limit) callbacks in a row, the base stops watching the descriptor
-    /// for what it is ready for. Its events stay pending, and any change of interest watches it again. On Linux only, and only where the
-    /// system shows what an owner does: not for datagrams that are sent, nor for listeners and datagrams of Unix sockets.
+    /// for what it is ready for. Its events stay pending, and any change of interest watches it again.
+    ///
+    /// On Linux only, and only where the system shows beyond doubt that the owner does nothing: for TCP; for anything that is at its end;
+    /// for pipes, terminals and counters of the kernel; for datagrams that are received over IP; and for listeners when no descriptor is
+    /// left. What is sent as datagrams or over Unix sockets, or read there, does not show, and is never taken for idleness.
     ///
     /// The hook runs on the base's thread, like a callback, and replaces the one before. What was found is also in the
     /// [dump](Base::dump), and counted by [`spins`](Base::spins).
     ///
     /// ```
     /// use levent_reactor::{Base, Config, Event, Flags};
-    /// use std::io::Write;
     /// use std::os::unix::net::UnixStream;
     ///
     /// # fn main() -> std::io::Result<()> {
     /// let base = Base::with_config(&Config::new().spin_limit(50))?;
     /// # if base.method() == levent_reactor::Method::Kqueue { return Ok(()) }
-    /// let (reader, mut writer) = UnixStream::pair()?;
-    /// writer.write_all(b"nobody reads this")?;
+    /// let (reader, writer) = UnixStream::pair()?;
+    /// drop(writer);
     /// let forgotten = Event::new(&base, reader, Flags::READ | Flags::PERSIST, |_, _, _| ())?;
     /// forgotten.add()?;
     /// base.on_spin({

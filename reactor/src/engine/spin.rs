@@ -215,7 +215,10 @@ fn reports_of(batch: &Batch) -> impl Iterator<Item = Report> + '_ {
 }
 
 fn look(suspect: &Suspect) -> Option<Progress> {
-    Progress::of(suspect.fd, suspect.ready == Ready::WRITE)
+    // After a hang-up nothing can be written.
+    let ends = Ready::HANGUP | Ready::INVALID;
+    let may_write = suspect.ready.intersects(Ready::WRITE) && !suspect.ready.intersects(ends);
+    Progress::of(suspect.fd, may_write)
 }
 
 /// What is left of an interest. Errors and hang-ups are reported whatever is asked, so nothing then.

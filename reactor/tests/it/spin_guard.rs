@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use levent_reactor::{Base, Event, Flags, LoopEnd, LoopFlags, Spin};
 
-use crate::support::{eventfd, methods, only, pipe, tcp_pair};
+use crate::support::{eventfd, in_child, methods, only, pipe, tcp_pair};
 
 const LIMIT: u32 = 100;
 /// More turns than the guard needs to be sure.
@@ -36,13 +36,7 @@ fn turn(base: &Base, turns: u32) {
 #[test]
 fn source_that_is_not_served_is_disarmed() {
     for method in methods() {
-        let (listener, _client, _peer) = {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            let other = TcpListener::bind("127.0.0.1:0").unwrap();
-            (listener, client, other)
-        };
-        let (unread, mut peer) = UnixStream::pair().unwrap();
+        let (unread, mut peer) = tcp_pair();
         peer.write_all(b"unread").unwrap();
         let (ended, gone) = UnixStream::pair().unwrap();
         gone.shutdown(Shutdown::Write).unwrap();
@@ -51,7 +45,8 @@ fn source_that_is_not_served_is_disarmed() {
         let (dead_pipe, writer) = pipe();
         drop(writer);
         let counter = eventfd(1);
-        let (writable, _reader) = UnixStream::pair().unwrap();
+        let (writable, _other) = tcp_pair();
+        let (_reader, full) = pipe();
         let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
         datagrams
             .send_to(b"1", datagrams.local_addr().unwrap())
@@ -63,9 +58,9 @@ fn source_that_is_not_served_is_disarmed() {
             ("end of a stream", ended.into(), Flags::READ),
             ("half-closed", half_closed.into(), Flags::READ),
             ("end of a pipe", dead_pipe.into(), Flags::READ),
-            ("connection", listener.into(), Flags::READ),
             ("counter", counter, Flags::READ),
             ("room to write", writable.into(), Flags::WRITE),
+            ("room in a pipe", full.into(), Flags::WRITE),
             ("datagram", datagrams.into(), Flags::READ),
         ];
         for (what, source, interest) in cases {
@@ -104,18 +99,18 @@ fn source_that_is_not_served_is_disarmed() {
 fn source_that_is_served_slowly_is_left_alone() {
     for method in methods() {
         let (base, heard) = guarded(only(method));
-        let (reader, mut peer) = UnixStream::pair().unwrap();
-        reader.set_nonblocking(true).unwrap();
-        let bytes = TURNS as usize + 100;
-        peer.write_all(&vec![0; bytes]).unwrap();
+        let (reader, mut peer) = pipe();
+        peer.write_all(&vec![0; TURNS as usize + 100]).unwrap();
         let taken = Rc::new(Cell::new(0));
         let counts = taken.clone();
         let one = Event::new(
             &base,
-            reader.try_clone().unwrap(),
+            reader,
             Flags::READ | Flags::PERSIST,
             move |mut reader, _, _| {
                 counts.set(counts.get() + reader.read(&mut [0]).unwrap());
+                // As many bytes wait as before.
+                peer.write_all(b"1").unwrap();
             },
         )
         .unwrap();
@@ -139,7 +134,6 @@ fn source_that_is_served_slowly_is_left_alone() {
         assert_eq!(taken.get(), TURNS as usize, "{method:?}");
         assert_eq!(sent.get(), TURNS as usize, "{method:?}");
         assert_eq!((base.spins(), heard.borrow().len()), (0, 0));
-        drop(reader);
     }
 }
 
@@ -169,7 +163,7 @@ fn change_of_interest_counts_as_service() {
 fn disarmed_source_comes_back() {
     for method in methods() {
         let (base, heard) = guarded(only(method));
-        let (socket, mut peer) = UnixStream::pair().unwrap();
+        let (socket, mut peer) = tcp_pair();
         socket.set_nonblocking(true).unwrap();
         let socket = Rc::new(socket);
         let seen = Rc::new(RefCell::new(Flags::NONE));
@@ -219,6 +213,64 @@ fn disarmed_source_comes_back() {
     }
 }
 
+/// A half-closed Unix stream that is written to, which does not show, is left alone, although its end could be read all the time.
+#[test]
+fn writer_to_a_half_closed_stream_is_left_alone() {
+    for method in methods() {
+        let (base, _) = guarded(only(method));
+        let (writer, mut peer) = UnixStream::pair().unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        let calls = Rc::new(Cell::new(0));
+        let counts = calls.clone();
+        let event = Event::new(
+            &base,
+            writer,
+            Flags::READ | Flags::WRITE | Flags::PERSIST,
+            move |mut writer, _, _| {
+                counts.set(counts.get() + 1);
+                writer.write_all(b"1").unwrap();
+                peer.read_exact(&mut [0]).unwrap();
+            },
+        )
+        .unwrap();
+        event.add().unwrap();
+        turn(&base, TURNS);
+        assert_eq!((calls.get(), base.spins()), (TURNS, 0), "{method:?}");
+    }
+}
+
+/// A listener that cannot accept, since no descriptor is left, is disarmed; one that is merely slow is not.
+#[test]
+fn listener_without_descriptors_is_disarmed() {
+    if !in_child("spin_guard::listener_without_descriptors_is_disarmed") {
+        return;
+    }
+    for method in methods() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        for is_full in [false, true] {
+            let (base, heard) = guarded(only(method));
+            let event = Event::new(
+                &base,
+                listener.try_clone().unwrap(),
+                Flags::READ | Flags::PERSIST,
+                |_, _, _| (),
+            )
+            .unwrap();
+            event.add().unwrap();
+            let mut taken = Vec::new();
+            while let (true, Ok(file)) = (is_full, std::fs::File::open("/dev/null")) {
+                taken.push(file);
+            }
+            turn(&base, TURNS);
+            drop(taken);
+            assert_eq!(base.spins(), u64::from(is_full), "{method:?}");
+            assert_eq!(heard.borrow().len(), usize::from(is_full));
+        }
+    }
+}
+
 /// With a limit of 0 nothing is disarmed; the loop is libevent's.
 #[test]
 fn guard_can_be_switched_off() {
@@ -245,7 +297,7 @@ fn guard_can_be_switched_off() {
 fn hook_may_do_anything() -> io::Result<()> {
     for method in methods() {
         let base = Base::with_config(&only(method).spin_limit(LIMIT))?;
-        let (writer, _peer) = UnixStream::pair()?;
+        let (writer, _peer) = tcp_pair();
         let event = Event::new(&base, writer, Flags::WRITE | Flags::PERSIST, |_, _, _| ())?;
         event.add()?;
         let (calls, at_base, event) = (Rc::new(Cell::new(0)), base.clone(), Rc::new(event));
