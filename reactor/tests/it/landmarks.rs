@@ -187,34 +187,36 @@ fn b24_closed_descriptors_and_ignored_signals() {
     if !in_child("landmarks::b24_closed_descriptors_and_ignored_signals") {
         return;
     }
-    close_all();
-    // SAFETY: nobody else changes the disposition.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     for method in methods() {
-        let base = base_on(method);
-        let trace = Trace::new();
-        let event = Event::signal(&base, libc::SIGCHLD, trace.note("child"));
-        event.add().unwrap();
-        join(fork(|| ()));
-        look(&base);
-        trace.assert(["child"]);
-        event.del().unwrap();
-        // SAFETY: as above; it puts back what it finds.
-        let disposition = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-        assert_eq!(disposition, libc::SIG_IGN);
-        let (here, there) = pair();
-        let read = on_fd(&base, &here, Flags::READ, |_, _| {});
-        read.add().unwrap();
-        close_all();
-        let end = Event::timer(&base, |event, _| event.base().unwrap().loop_break());
-        end.add_after(ms(20)).unwrap();
-        let result = base.dispatch();
-        println!("{method:?}: {result:?}");
-        if matches!(method, Method::Epoll | Method::EpollBatched) {
-            assert!(result.is_err());
-        }
-        // What they own is closed already.
-        std::mem::forget((base, event, read, end, here, there));
+        // In a process that ends without dropping anything: what it owns is closed already.
+        join(fork(|| {
+            close_all();
+            // SAFETY: nobody else changes the disposition.
+            unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            let base = base_on(method);
+            let trace = Trace::new();
+            let event = Event::signal(&base, libc::SIGCHLD, trace.note("child"));
+            event.add().unwrap();
+            join(fork(|| ()));
+            look(&base);
+            trace.assert(["child"]);
+            event.del().unwrap();
+            // SAFETY: as above; it puts back what it finds.
+            let disposition = unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+            assert_eq!(disposition, libc::SIG_IGN);
+            let (here, there) = pair();
+            let read = on_fd(&base, &here, Flags::READ, |_, _| {});
+            read.add().unwrap();
+            close_all();
+            let end = Event::timer(&base, |event, _| event.base().unwrap().loop_break());
+            end.add_after(ms(20)).unwrap();
+            let result = base.dispatch();
+            println!("{method:?}: {result:?}");
+            if matches!(method, Method::Epoll | Method::EpollBatched) {
+                assert!(result.is_err());
+            }
+            std::mem::forget((base, event, read, end, here, there));
+        }));
     }
 }
 
