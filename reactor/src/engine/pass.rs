@@ -173,18 +173,17 @@ impl Engine {
 
     #[inline(never)]
     fn next_index(&mut self) -> Option<u32> {
-        // Answered before anything is looked at: what calls from now on is heard before the next callback.
-        self.shared.attention.answer();
+        let is_checking = self.guard.is_checking;
+        if !is_checking && !self.pass.is_special() {
+            // Answered before anything is looked at: what calls from now on is heard before the next callback.
+            self.shared.attention.answer();
+        }
         if self.shared.doze.end() {
             // Another thread may have told the loop to break (EXIT-13).
             self.read_mail();
         }
-        let is_checking = self.guard.is_checking;
         if is_checking {
             self.note_after();
-        }
-        if is_checking || self.pass.is_special() {
-            self.shared.attention.call();
         }
         if self.is_over() {
             return None;
