@@ -52,6 +52,15 @@ impl Epoll {
         self.control(libc::EPOLL_CTL_MOD, source, bits, key)
     }
 
+    /// Watches a descriptor no longer.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn remove(&self, source: &impl AsRawFd) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_DEL, source, 0, 0)
+    }
+
     fn control(&self, what: i32, source: &impl AsRawFd, bits: i32, key: u64) -> io::Result<()> {
         let mut event = Ready {
             events: bits as u32,
