@@ -4,9 +4,9 @@
 //! |---|---|
 //! | B1, libuv#4250 | `time::zero_timer_runs_once_per_iteration`, `add::zero_timeout_waits_for_the_next_iteration` |
 //! | B2, tokio#8334 | here; `lib engine::deadlines::tests::ticks_beside_a_month` |
-//! | B3, libevent#1727 | `remote::deleted_nearest_deadline_is_not_waited_for` |
+//! | B3, libevent#1727 | `remote::deleted_nearest_deadline_is_not_waited_for`; the other way round, `remote::events_from_another_thread` |
 //! | B4, libevent#1530 | here |
-//! | B6, rakshasa/libtorrent#757 | `idle::deadlines_are_not_approached_by_spinning` |
+//! | B6, rakshasa/libtorrent#757 | here; `idle::deadlines_are_not_approached_by_spinning` |
 //! | B7, libevent#379 | `backends::closed_behind_the_base` |
 //! | B8, libuv@06cb00c84 | here |
 //! | B13, libuv#5039 | `fds::dropped_in_a_callback_of_the_same_batch` |
@@ -18,7 +18,7 @@
 //! | B25, libevent#225, libevent#512 | `remote::deletion_is_acknowledged` |
 //! | B43, tokio#4044 | `lib clock::tests::reading_before_the_origin_is_zero` |
 //! | B46, systemd#13236, libevent#1466 | here |
-//! | B48, libevent#636 | `fds::edge_survives_adding_and_deleting` |
+//! | B48, libevent#636 | `fds::edge_survives_adding_and_deleting`; level-triggered, `fds::deleting_one_leaves_the_others` |
 //! | B50, embassy@a2aa93f81 | here; `lib engine::deadlines::tests::reset_and_remove_at_expiry` |
 
 use std::cell::Cell;
@@ -26,6 +26,8 @@ use std::io::{ErrorKind, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use levent_reactor::{Base, Event, Flags, LoopEnd, LoopFlags, Method, signal};
@@ -69,13 +71,68 @@ fn b4_activation_and_timeout_are_both_seen() {
         let event = Event::timer(base, move |_, what| saw.set(saw.get() | what));
         event.add_after(ms(5)).unwrap();
         let remote = event.remote().unwrap();
-        std::thread::spawn(move || remote.activate(Flags::WRITE).unwrap())
+        thread::spawn(move || remote.activate(Flags::WRITE).unwrap())
             .join()
             .unwrap();
         hand.advance(ms(5));
         look(base);
         look(base);
         assert_eq!(seen.get(), Flags::WRITE | Flags::TIMEOUT);
+    });
+}
+
+/// B6: what another thread posts costs a turn or two each, beside descriptors where nothing happens, and neither it nor a deadline
+/// between two milliseconds makes the waits that follow zero.
+#[test]
+fn b6_posts_leave_no_wait_of_zero_behind() {
+    for_each_backend(|base| {
+        const POSTS: u32 = 20;
+        let wait = Duration::from_micros(20_300);
+        let idle: Vec<_> = (0..20)
+            .map(|_| {
+                let (here, there) = pair();
+                let event = on_fd(base, &here, Flags::READ | Flags::PERSIST, |_, _| {
+                    panic!("idle")
+                });
+                event.add().unwrap();
+                (event, there)
+            })
+            .collect();
+        let (turns, zeros) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let watcher = base.on_prepare({
+            let (turns, zeros) = (turns.clone(), zeros.clone());
+            move |_, info| {
+                turns.set(turns.get() + 1);
+                zeros.set(zeros.get() + u32::from(info.wait == Some(Duration::ZERO)));
+            }
+        });
+        let remote = base.remote();
+        let posts = thread::spawn(move || {
+            let (handled, is_handled) = mpsc::channel();
+            for _ in 0..POSTS {
+                let handled = handled.clone();
+                remote.post(move |_| handled.send(()).unwrap()).unwrap();
+                is_handled.recv().unwrap();
+            }
+            remote.loop_break().unwrap();
+        });
+        assert_eq!(
+            base.run_loop(LoopFlags::NO_EXIT_ON_EMPTY).unwrap(),
+            LoopEnd::Stopped
+        );
+        posts.join().unwrap();
+        let during = turns.take();
+        assert!(during <= 2 * POSTS + 6, "{during} turns for {POSTS} posts");
+        // What was asked for is gone: now it sleeps.
+        base.loop_exit(Some(wait)).unwrap();
+        zeros.take();
+        base.dispatch().unwrap();
+        drop((watcher, idle));
+        let (turns, zeros) = (turns.take(), zeros.take());
+        assert!(
+            turns <= 4 && zeros <= 1,
+            "{turns} turns, {zeros} without a wait"
+        );
     });
 }
 
