@@ -129,7 +129,8 @@ impl Epoll {
                 let _ = timer.set((0, 0));
             }
             // Nothing to round for a zero or unlimited wait, so the plain call does.
-            return self.wait_ms(wait, events);
+            let wait_ms = if wait.is_some() { 0 } else { -1 };
+            return epoll::wait_ms(self.descriptor.as_fd(), events, wait_ms);
         };
         if let Precision::Call = self.precision {
             let (seconds, nanoseconds) = wait::wait_ns(limit);

@@ -1,9 +1,10 @@
 //! The loop. One iteration is [`Base::iterate`], whose steps carry the specification's numbers (LOOP-1).
 
+use std::cell::Cell;
 use std::io;
 use std::task::Waker;
 
-use super::Base;
+use super::{Base, Entered, busy};
 use crate::Flags;
 use crate::current;
 use crate::engine::Engine;
@@ -79,6 +80,7 @@ enum Iteration {
 /// What steps 7 to 11 have left to be done with nothing borrowed.
 struct Due {
     left: Option<LoopEnd>,
+    woken: Vec<Waker>,
     active: bool,
     mail: bool,
     discarded: bool,
@@ -88,6 +90,7 @@ impl Due {
     fn left(end: LoopEnd) -> Due {
         Due {
             left: Some(end),
+            woken: Vec::new(),
             active: false,
             mail: false,
             discarded: false,
@@ -127,14 +130,20 @@ fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd>
     Ok(sleep)
 }
 
-/// Step 11, after the wait (7 to 9): passed deadlines become active. With them come the wakers of all that is ready.
+/// Step 11, after the wait (7 to 9): passed deadlines become active. With them come the wakers of all that is ready, if there are
+/// any, for the list that is `spare`.
 #[inline]
-fn finish(engine: &mut Engine, woken: &mut Vec<Waker>) -> Due {
+fn finish(engine: &mut Engine, spare: &Cell<Vec<Waker>>) -> Due {
     engine.expire();
     engine.note_counts();
-    std::mem::swap(&mut engine.woken, woken);
+    let woken = if engine.woken.is_empty() {
+        Vec::new()
+    } else {
+        std::mem::replace(&mut engine.woken, spare.take())
+    };
     Due {
         left: None,
+        woken,
         active: engine.active.len() > 0,
         mail: std::mem::take(&mut engine.mail),
         discarded: !engine.discarded.is_empty(),
@@ -158,16 +167,7 @@ impl Base {
     /// `ResourceBusy` if this base's loop is running already (LOOP-12); the backend's failure, after which active events stay
     /// queued and the loop may be run again (LOOP-13).
     pub fn run_loop(&self, flags: LoopFlags) -> io::Result<LoopEnd> {
-        let _entered = self.enter()?;
-        self.with(|engine| {
-            // What other threads asked for before the loop began has no effect on it (EXIT-2).
-            if engine.shared.doze.end() {
-                engine.read_mail();
-            }
-            engine.cached = None;
-            engine.exit = false;
-            engine.stop = false;
-        });
+        let _entered = self.begin_loop()?;
         let stay = if flags.contains(LoopFlags::NO_EXIT_ON_EMPTY) {
             Stay::UntilTold
         } else {
@@ -194,17 +194,41 @@ impl Base {
         }
     }
 
+    /// Enters the loop, unless the thread is inside it already, and forgets what ended the one before.
+    fn begin_loop(&self) -> io::Result<Option<Entered>> {
+        if self.local.in_callback.get() {
+            return Err(busy());
+        }
+        let begin = |engine: &mut Engine| {
+            // What other threads asked for before the loop began has no effect on it (EXIT-2).
+            if engine.shared.doze.end() {
+                engine.read_mail();
+            }
+            engine.cached = None;
+            engine.exit = false;
+            engine.stop = false;
+        };
+        match current::with_innermost(self.local.id, begin) {
+            Ok(()) => Ok(None),
+            Err(begin) => {
+                let entered = self.enter()?;
+                self.with(begin);
+                Ok(Some(entered))
+            }
+        }
+    }
+
     /// One iteration for an executor: it has reasons of its own to stay.
     pub(crate) fn turn(&self, most: Sleep) -> io::Result<()> {
         self.iterate(most, Stay::Always).map(drop)
     }
 
     fn iterate(&self, most: Sleep, stay: Stay) -> io::Result<Iteration> {
-        let mut woken = self.local.spare.take();
+        let spare = &self.local.spare;
         // Without watchers nothing foreign runs before step 12, and one visit to the engine does it all.
         let due = if self.local.prepare.is_empty() && self.local.check.is_empty() {
             self.innermost(|engine| match begin(engine, most, stay) {
-                Ok(sleep) => engine.wait(sleep).map(|()| finish(engine, &mut woken)),
+                Ok(sleep) => engine.wait(sleep).map(|()| finish(engine, spare)),
                 Err(end) => Ok(Due::left(end)),
             })??
         } else {
@@ -218,7 +242,6 @@ impl Base {
                         if stay == Stay::Always && most != Sleep::No {
                             // They may have woken a task: only the executor knows whether to sleep now (law 1).
                             self.with(|engine| engine.prepared = true);
-                            self.local.spare.set(woken);
                             return Ok(Iteration::Idle);
                         }
                     }
@@ -230,11 +253,13 @@ impl Base {
                     })??;
                     // 10. Check watchers.
                     self.watch_check();
-                    self.with(|engine| finish(engine, &mut woken))
+                    self.with(|engine| finish(engine, spare))
                 }
             }
         };
-        self.local.spare.set(wake_all(woken));
+        if !due.woken.is_empty() {
+            spare.set(wake_all(due.woken));
+        }
         if let Some(end) = due.left {
             return Ok(Iteration::Left(end));
         }

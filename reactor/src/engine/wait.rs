@@ -30,12 +30,16 @@ const MANY_DUE: usize = 4096;
 impl Engine {
     /// Chooses the wait (LOOP-1, step 3): none if there is anything to do, else until the earliest deadline. The clock is read
     /// afresh, so that callbacks that took long do not make the wait too long (better than TIME-6).
+    #[inline]
     pub(crate) fn choose_wait(&mut self, most: Sleep) -> Sleep {
-        if most == Sleep::No
-            || self.mail
-            || self.active.len() + self.active.later_len() > 0
-            || !self.woken.is_empty()
-        {
+        if most == Sleep::No {
+            return most;
+        }
+        self.choose_sleep(most)
+    }
+
+    fn choose_sleep(&mut self, most: Sleep) -> Sleep {
+        if self.mail || self.queued() > 0 || !self.woken.is_empty() {
             return Sleep::No;
         }
         let Some(earliest) = self.earliest() else {
@@ -170,29 +174,40 @@ impl Engine {
 
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,
     /// which queue behind what is already active (LOOP-16).
+    #[inline]
     pub(crate) fn expire(&mut self) {
         if !self.deadlines.is_empty() {
-            let now = self.now();
-            let mut due = self.take_due(now);
-            for due in due.drain(..) {
-                let owner = due.owner();
-                if owner.is_alarm() {
-                    self.alarm_fire(owner.index());
-                } else {
-                    self.expire_event(owner.index());
-                }
-            }
-            due.shrink_to(MANY_DUE);
-            self.due = due;
+            self.expire_deadlines();
         }
         if mem::take(&mut self.signalled) {
-            let arrived: Option<Vec<(i32, u32)>> = self
-                .signals
-                .as_ref()
-                .map(|signals| signals.collect().collect());
-            for (signal, count) in arrived.into_iter().flatten() {
-                self.signal_arrived(signal, count);
+            self.take_signals();
+        }
+    }
+
+    #[inline(never)]
+    fn expire_deadlines(&mut self) {
+        let now = self.now();
+        let mut due = self.take_due(now);
+        for due in due.drain(..) {
+            let owner = due.owner();
+            if owner.is_alarm() {
+                self.alarm_fire(owner.index());
+            } else {
+                self.expire_event(owner.index());
             }
+        }
+        due.shrink_to(MANY_DUE);
+        self.due = due;
+    }
+
+    #[cold]
+    fn take_signals(&mut self) {
+        let arrived: Option<Vec<(i32, u32)>> = self
+            .signals
+            .as_ref()
+            .map(|signals| signals.collect().collect());
+        for (signal, count) in arrived.into_iter().flatten() {
+            self.signal_arrived(signal, count);
         }
     }
 
