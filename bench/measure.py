@@ -105,6 +105,16 @@ def quiet_descriptors(process):
     return looks[-1]
 
 
+def strace_counts(lines):
+    calls = {}
+    for line in lines:
+        # % time, seconds, usecs/call, calls, [errors,] name
+        words = line.split()
+        if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
+            calls[words[-1]] = int(words[3])
+    return calls
+
+
 def count_calls(name, connections, requests):
     with server(name) as (port, process), tempfile.NamedTemporaryFile("r") as out:
         before = quiet_descriptors(process)
@@ -119,13 +129,12 @@ def count_calls(name, connections, requests):
             time.sleep(0.01)
         strace.send_signal(signal.SIGINT)
         strace.wait()
-        calls = {}
-        for line in out:
-            # % time, seconds, usecs/call, calls, [errors,] name
-            words = line.split()
-            if len(words) >= 5 and words[3].isdigit() and words[-1] != "total":
-                calls[words[-1]] = int(words[3])
-        return calls
+        return strace_counts(out)
+
+
+def named_counts(each):
+    """The calls by name, most frequent first."""
+    return ", ".join(f"{call} {n:.3f}" for call, n in sorted(each.items(), key=lambda x: -x[1]) if abs(n) >= 0.0005)
 
 
 def calls():
@@ -134,8 +143,8 @@ def calls():
         for connections in (1, 64):
             few, many = (count_calls(name, connections, n) for n in (FEW, MANY))
             each = {call: (many[call] - few.get(call, 0)) / (MANY - FEW) for call in many}
-            named = ", ".join(f"{call} {n:.3f}" for call, n in sorted(each.items(), key=lambda x: -x[1]) if abs(n) >= 0.0005)
-            rows.append((name, connections, f"{sum(each.values()):.3f}", many.get("epoll_ctl", 0) - few.get("epoll_ctl", 0), named))
+            added = many.get("epoll_ctl", 0) - few.get("epoll_ctl", 0)
+            rows.append((name, connections, f"{sum(each.values()):.3f}", added, named_counts(each)))
     table(
         "System calls per 64 B echo",
         ["server", "connections", "calls per echo", "epoll_ctl in 4,000 echoes", "which"],
@@ -273,11 +282,12 @@ def build():
     table("Clean release build of the facade", ["cpus", "seconds"], [(len(CPUS), f"{seconds:.1f}")])
 
 
-def micro(program, *arguments):
-    """The results of one run of an in-process test, on the first cpu: name to median."""
-    command = [os.path.join(BUILT, program), *map(str, arguments)]
+def micro(program, *arguments, under=(), pin=True):
+    """The results of one run of an in-process test, by default on the first cpu: name to median."""
+    command = [*under, os.path.join(BUILT, program), *map(str, arguments)]
     environment = dict(os.environ, **({"MEASURE_QUICK": "1"} if QUICK else {}))
-    output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=pinned(0), env=environment).stdout
+    keep = pinned(0) if pin else None
+    output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=keep, env=environment).stdout
     return {name: float(median) for name, median, *_ in map(str.split, output.splitlines())}
 
 
