@@ -369,13 +369,14 @@ impl Base {
     fn warm_up(&self) -> usize {
         let next = self.with(|engine| engine.upcoming());
         let events = self.local.events.borrow();
-        let mut sum = 0;
-        for index in next {
-            if let Some(Some(event)) = events.get(index as usize) {
-                sum += event.inner.handles.get();
-            }
-        }
-        std::hint::black_box(sum);
+        let upcoming = || {
+            let events = next.iter().map(|&index| events.get(index as usize));
+            events.flatten().flatten()
+        };
+        // Two rounds: where the callback is stands in the event.
+        let events = upcoming().fold(0, |sum, event| sum + event.inner.handles.get());
+        let callbacks = upcoming().fold(0, |sum, event| sum ^ event.inner.touch());
+        std::hint::black_box((events, callbacks));
         next.len()
     }
 

@@ -124,6 +124,8 @@ pub(crate) struct Engine {
     pub(crate) again: bool,
     /// A signal arrived in the current wait.
     pub(crate) signalled: bool,
+    /// Deadlines have passed since the last pass.
+    pub(crate) expired: bool,
     /// The count of forks when the engine was made, or made its own again.
     pub(crate) forks: u32,
     /// The turn whose reports are being taken in.
@@ -194,6 +196,7 @@ impl Engine {
             stop: false,
             again: false,
             signalled: false,
+            expired: false,
             mail: false,
             forks: fork::count(),
             turn: 0,

@@ -4,6 +4,8 @@
 //! ends the pass early: break, continue, a more urgent activation (ACT-11), or a dispatch limit (LOOP-20 to LOOP-24).
 //! The queue is live: entries that become active at this level during the pass run in it (ACT-7).
 
+use std::mem;
+
 use super::Engine;
 use super::record::{ACTIVE, FINALIZING, INSERTED, NIL, Token};
 use crate::event::Flags;
@@ -154,10 +156,16 @@ impl Engine {
         }
     }
 
-    /// Do so many entries wait in the pass that they are worth to be looked at ahead?
+    /// Are the entries that wait in the pass worth to be looked at ahead? Those whose time has come have rested longer than those
+    /// whose descriptors are busy.
     #[inline]
-    pub(crate) fn has_many(&self) -> bool {
-        self.active.len() > MANY
+    pub(crate) fn has_many(&mut self) -> bool {
+        let some = if mem::take(&mut self.expired) {
+            2
+        } else {
+            MANY
+        };
+        self.active.len() > some
     }
 
     /// The records of the next entries; [`NIL`](super::record::NIL) where there is none.

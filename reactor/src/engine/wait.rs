@@ -188,6 +188,7 @@ impl Engine {
     fn expire_deadlines(&mut self) {
         let now = self.now();
         let mut due = self.take_due(now);
+        self.expired |= !due.is_empty();
         for due in due.drain(..) {
             let owner = due.owner();
             if owner.is_alarm() {

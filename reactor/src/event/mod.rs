@@ -90,12 +90,26 @@ type Finalizer = Box<dyn FnOnce(&Event)>;
 
 trait Handler {
     fn call(&mut self, event: &Event, what: Flags);
+
+    /// Reads from the memory that the call will need.
+    fn touch(&self) -> u8;
 }
 
-impl<F: FnMut(&Event, Flags)> Handler for F {
+/// A callback alone.
+struct Alone<F> {
+    callback: F,
+    /// There to be read: of what a closure has captured nothing is known.
+    touched: u8,
+}
+
+impl<F: FnMut(&Event, Flags)> Handler for Alone<F> {
     #[inline]
     fn call(&mut self, event: &Event, what: Flags) {
-        self(event, what);
+        (self.callback)(event, what);
+    }
+
+    fn touch(&self) -> u8 {
+        self.touched
     }
 }
 
@@ -103,12 +117,17 @@ impl<F: FnMut(&Event, Flags)> Handler for F {
 struct WithSource<S, F> {
     callback: F,
     source: S,
+    touched: u8,
 }
 
 impl<S, F: FnMut(&S, Flags, &Event)> Handler for WithSource<S, F> {
     #[inline]
     fn call(&mut self, event: &Event, what: Flags) {
         (self.callback)(&self.source, what, event);
+    }
+
+    fn touch(&self) -> u8 {
+        self.touched
     }
 }
 
@@ -138,19 +157,23 @@ impl Event {
             base,
             number,
             interest,
-            Box::new(WithSource { callback, source }),
+            Box::new(WithSource {
+                callback,
+                source,
+                touched: 0,
+            }),
         ))
     }
 
     /// Makes a timer: it waits for its deadline only.
     pub fn timer(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
-        Event::make(base, -1, Flags::NONE, Box::new(callback))
+        Event::alone(base, -1, Flags::NONE, callback)
     }
 
     /// Makes a timer that rings again and again, each time one interval after the last deadline, without drift and without
     /// making up for missed ones (PER-2, PER-4). The interval is what it is added with.
     pub fn interval(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
-        Event::make(base, -1, Flags::PERSIST, Box::new(callback))
+        Event::alone(base, -1, Flags::PERSIST, callback)
     }
 
     /// Makes an event for a signal, persistent. The callback runs in the loop, once per occurrence (SIG-5); the event is in
@@ -160,12 +183,7 @@ impl Event {
         signal: i32,
         callback: impl FnMut(&Event, Flags) + 'static,
     ) -> Event {
-        Event::make(
-            base,
-            signal,
-            Flags::SIGNAL | Flags::PERSIST,
-            Box::new(callback),
-        )
+        Event::alone(base, signal, Flags::SIGNAL | Flags::PERSIST, callback)
     }
 
     /// Makes an event for a signal that is removed, and the old disposition restored, before its callback runs (FLG-11).
@@ -174,12 +192,12 @@ impl Event {
         signal: i32,
         callback: impl FnMut(&Event, Flags) + 'static,
     ) -> Event {
-        Event::make(base, signal, Flags::SIGNAL, Box::new(callback))
+        Event::alone(base, signal, Flags::SIGNAL, callback)
     }
 
     /// Makes an event that only [`activate`](Event::activate) runs (EV-13).
     pub fn user(base: &Base, callback: impl FnMut(&Event, Flags) + 'static) -> Event {
-        Event::make(base, -1, Flags::NONE, Box::new(callback))
+        Event::alone(base, -1, Flags::NONE, callback)
     }
 
     /// Makes an event from a bare number; `sys` has the public, unsafe way to it.
@@ -195,7 +213,21 @@ impl Event {
                 "an event waits for a signal or for a descriptor: make two of them",
             ));
         }
-        Ok(Event::make(base, number, interest, Box::new(callback)))
+        Ok(Event::alone(base, number, interest, callback))
+    }
+
+    /// Makes an event without a source.
+    fn alone(
+        base: &Base,
+        number: RawFd,
+        interest: Flags,
+        callback: impl FnMut(&Event, Flags) + 'static,
+    ) -> Event {
+        let handler = Alone {
+            callback,
+            touched: 0,
+        };
+        Event::make(base, number, interest, Box::new(handler))
     }
 
     fn make(base: &Base, number: RawFd, interest: Flags, handler: Box<dyn Handler>) -> Event {
@@ -317,6 +349,14 @@ impl Inner {
     #[inline]
     pub(crate) fn forget_token(&self) {
         self.token.set(None);
+    }
+
+    /// Reads from the memory of the callback.
+    pub(crate) fn touch(&self) -> u8 {
+        let handler = self.handler.take();
+        let touched = handler.as_ref().map_or(0, |handler| handler.touch());
+        self.handler.set(handler);
+        touched
     }
 
     /// Runs the callback.

@@ -163,6 +163,45 @@ fn equal_deadlines_are_first_in_first_out() {
     });
 }
 
+/// HEAP-1, HEAP-2: of very many timers, some of them moved and some dropped, each rings in the first look after its deadline, and
+/// earlier ones first.
+#[test]
+fn tens_of_thousands_ring_in_order() {
+    const COUNT: u64 = 40_000;
+    with_manual_clock(|base, hand| {
+        // All different, and in no order.
+        let delay = |i: u64| Duration::from_nanos((i * 7_919 % COUNT + 1) * 25_000);
+        let (last, rung) = (Rc::new(Cell::new(Duration::ZERO)), Rc::new(Cell::new(0)));
+        let mut events: Vec<Option<Event>> = (0..COUNT)
+            .map(|i| {
+                let (last, rung, due) = (last.clone(), rung.clone(), base.now() + delay(i));
+                let event = Event::timer(base, move |event, _| {
+                    let now = event.base().unwrap().now();
+                    assert!(due <= now && due + ms(10) > now, "{due:?} at {now:?}");
+                    assert!(last.replace(due) < due);
+                    rung.set(rung.get() + 1);
+                });
+                // A third are moved, to an earlier time or a later one.
+                let detour = [None, Some(ms(2_000)), Some(Duration::from_micros(1))];
+                if let Some(detour) = detour[i as usize % 3] {
+                    event.add_after(detour).unwrap();
+                }
+                event.add_after(delay(i)).unwrap();
+                Some(event)
+            })
+            .collect();
+        for event in events.iter_mut().step_by(5) {
+            drop(event.take());
+        }
+        for _ in 0..100 {
+            hand.advance(ms(10));
+            look(base);
+        }
+        assert_eq!(rung.get(), COUNT - COUNT / 5);
+        assert_eq!(base.count(Counted::ADDED), 0);
+    });
+}
+
 /// HEAP-2, HEAP-6: thousands of timers added, moved and deleted at random from callbacks all ring or are gone.
 #[test]
 fn random_timers_all_ring() {

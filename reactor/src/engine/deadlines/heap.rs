@@ -16,7 +16,8 @@
 //! 2. `places` has the slot of each owner's entry (HEAP-2, HEAP-6); of a queue's it has none.
 //! 3. Slots from `end` on are `VACANT`, which comes after every entry: the least of a group needs no count.
 
-use super::{Entry, KEPT, Places, VACANT};
+use super::places::{Place, Places};
+use super::{Entry, KEPT, VACANT};
 
 /// Where the root is; the slots before it stay vacant.
 const ROOT: usize = 3;
@@ -74,8 +75,13 @@ impl Heap {
         Some(self.entry_at(ROOT))
     }
 
-    /// The entry in a slot.
+    /// The latest time.
     #[cfg(test)]
+    pub(super) fn latest(&self) -> Option<u64> {
+        (ROOT..self.end).map(|slot| self.entry_at(slot).at).max()
+    }
+
+    /// The entry in a slot.
     pub(super) fn entry(&self, slot: u32) -> Entry {
         self.entry_at(slot as usize)
     }
@@ -186,7 +192,7 @@ impl Heap {
     fn place(&mut self, slot: usize, entry: Entry, places: &mut Places) {
         self.groups[slot / 4].0[slot % 4] = entry;
         // Slots are no more than owners plus `ROOT`, and owners are fewer than 2^32 - ROOT: see `MOST_OWNERS`.
-        places.set(entry.owner, slot as u32);
+        places.set(entry.owner, Place::in_heap(slot as u32));
     }
 
     /// Puts `entry` into the free slot `hole` or, as long as they come after it, into the place of its ancestors.
@@ -235,8 +241,16 @@ impl Heap {
         Some((first + least, group.0[least]))
     }
 
+    /// Takes all entries out.
+    pub(super) fn take_all(&mut self) -> Vec<Entry> {
+        let slots = self.groups.iter().flat_map(|group| group.0);
+        let entries = slots.take(self.end).skip(ROOT).collect();
+        self.groups.clear();
+        self.end = ROOT;
+        entries
+    }
+
     /// The number of entries.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.end - ROOT
     }
@@ -247,7 +261,8 @@ impl Heap {
         for slot in ROOT..self.end {
             let entry = self.entry_at(slot);
             if entry.owner.as_queue().is_none() {
-                assert_eq!(places.get(entry.owner) as usize, slot, "place of {entry:?}");
+                let place = Place::in_heap(slot as u32);
+                assert_eq!(places.get(entry.owner), place, "of {entry:?}");
             }
             if slot > ROOT {
                 let above = self.entry_at(slot / 4 + 2);

@@ -3,12 +3,12 @@
 //! ```text
 //! owners (records, alarms)             here
 //! ┌──────────────────────────┐   ┌──────────────────────────────────────────────────────┐
-//! │ Deadline: at, armed, …   │◀──│ heap: key, owner   key, owner   key, queue ──▶ queue │──▶ due: earliest first, equal
+//! │ Deadline: at, armed, …   │◀──│ order: key, owner  key, owner   key, queue ──▶ queue │──▶ due: earliest first, equal
 //! └──────────────────────────┘   └──────────────────────────────────────────────────────┘     ones in the order of setting
 //! ```
 //!
 //! Each owner has its [`Deadline`] in its own memory, beside what else is touched when it is set and when it expires. Here is only
-//! its *entry*, in the heap or in the queue of a common timeout: a key and the owner's name. The key may be too early. So the
+//! its *entry*, in the order of all or in the queue of a common timeout: a key and the owner's name. The key may be too early. So the
 //! two most frequent operations, pushing a deadline further away (idle timeouts, on every read) and taking it away (a timeout that
 //! was not needed), write the owner's memory and nothing else. When an entry comes up whose key is not its owner's deadline, it is
 //! *settled*: it gets the right key, or leaves. Each setting is settled at most once, and most never: the next one overwrites it.
@@ -21,16 +21,21 @@
 //! 2. Every setting takes the next sequence number, also the lazy one: equal deadlines expire in the order of the last
 //!    settings, across plain and common ones (HEAP-5, CT-4).
 //! 3. An owner has one entry at most, `Deadline::home` says where, and `places` has the place there. An armed one has an entry.
-//! 4. A queue with entries has one entry of its own in the heap, never after its head; so may an empty one until that comes up.
+//! 4. A queue with entries has one entry of its own in the order, never after its head; so may an empty one until that comes up.
 
+mod far;
 mod heap;
+mod order;
+mod places;
 mod queues;
+mod run;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 
-use heap::Heap;
+use order::Order;
+use places::Place;
 use queues::Queue;
 
 /// Who has a deadline: the record or the alarm of this index.
@@ -39,7 +44,7 @@ pub(crate) struct Owner(u32);
 
 /// From this number on, owners are queues.
 const QUEUES: u32 = u32::MAX - 512;
-/// No owner: what fills heap slots that are vacant, and queue places whose owner has left.
+/// No owner: what fills heap slots that are vacant, and the gaps that owners leave in queues and in the run.
 const NOBODY: u32 = u32::MAX;
 
 impl Owner {
@@ -88,7 +93,7 @@ struct Home(u16);
 impl Home {
     /// It has none.
     const NOWHERE: Home = Home(u16::MAX);
-    const HEAP: Home = Home(u16::MAX - 1);
+    const ORDER: Home = Home(u16::MAX - 1);
 
     fn queue(id: QueueId) -> Home {
         Home(id.0)
@@ -194,34 +199,6 @@ impl Entry {
     }
 }
 
-/// The place of each owner's entry: the slot in the heap, or the number in its queue. Apart from the owners, because a heap
-/// writes one place per level when it sinks an entry: sixteen of them share a cache line here.
-#[derive(Debug, Default)]
-struct Places(Vec<u32>);
-
-impl Places {
-    #[inline]
-    fn get(&self, owner: Owner) -> u32 {
-        self.0[owner.0 as usize]
-    }
-
-    /// Notes the place of an owner that [`make_room`](Places::make_room) has seen. Queues need none: they are only found first.
-    #[inline]
-    fn set(&mut self, owner: Owner, place: u32) {
-        if owner.0 < QUEUES {
-            self.0[owner.0 as usize] = place;
-        }
-    }
-
-    #[inline]
-    fn make_room(&mut self, owner: Owner) {
-        let index = owner.0 as usize;
-        if index >= self.0.len() {
-            self.0.resize(index + 1, 0);
-        }
-    }
-}
-
 /// How many entries [`Deadlines::earliest`] settles at most: beyond that it answers too early rather than late.
 const MOST_SETTLED: usize = 256;
 
@@ -235,8 +212,7 @@ const KEPT: usize = 4096;
 /// All deadlines of a base.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
-    heap: Heap,
-    places: Places,
+    order: Order,
     queues: Vec<Queue>,
     /// Empty: kept for its memory.
     passed: Vec<Entry>,
@@ -250,8 +226,7 @@ impl Deadlines {
     /// An empty store, which owns no memory yet.
     pub(crate) fn new() -> Deadlines {
         Deadlines {
-            heap: Heap::new(),
-            places: Places::default(),
+            order: Order::new(),
             queues: Vec::new(),
             passed: Vec::new(),
             sequence: 0,
@@ -311,12 +286,12 @@ impl Deadlines {
             return None;
         }
         for _ in 0..MOST_SETTLED {
-            let first = self.heap.first()?;
+            let first = self.order.first()?;
             if self.settle(first, owners).is_some() {
                 return Some(first.at);
             }
         }
-        self.heap.first().map(|first| first.at)
+        self.order.first().map(|first| first.at)
     }
 
     /// Disarms all deadlines that have passed and puts their owners into `due`, in the order of expiry. A deadline equal to `now`
@@ -325,11 +300,11 @@ impl Deadlines {
     /// All at once, because that is much cheaper than one by one: the heap closes its holes from below, and the cache misses of
     /// many owners overlap.
     pub(crate) fn take_due(&mut self, now: u64, owners: &mut impl Owners, due: &mut Vec<Due>) {
-        if self.heap.first().is_none_or(|first| first.at > now) {
+        if self.order.first().is_none_or(|first| first.at > now) {
             return;
         }
         let mut passed = std::mem::take(&mut self.passed);
-        self.heap.take_until(now, &mut passed, &mut self.places);
+        self.order.take_until(now, &mut passed);
         for chunk in passed.chunks(AHEAD) {
             if passed.len() > MANY {
                 warm_up(chunk, owners);
@@ -363,17 +338,17 @@ impl Deadlines {
             self.len -= 1;
             due.push(Due(entry));
         } else {
-            deadline.home = Home::HEAP;
-            self.heap.insert(entry, &mut self.places);
+            deadline.home = Home::ORDER;
+            self.order.insert(entry);
         }
     }
 
-    /// The same for the entries of a queue, whose own entry has left the heap.
+    /// The same for the entries of a queue, whose own entry has been taken out.
     fn take_due_of(&mut self, id: QueueId, now: u64, owners: &mut impl Owners, due: &mut Vec<Due>) {
         while let Some(head) = self.queues[usize::from(id.0)].head() {
             if head.at > now {
                 let owner = Owner::queue(id);
-                return self.heap.insert(Entry { owner, ..head }, &mut self.places);
+                return self.order.insert(Entry { owner, ..head });
             }
             self.queues[usize::from(id.0)].pop();
             self.take(head, now, owners, due);
@@ -417,55 +392,56 @@ impl Deadlines {
         let entry = deadline.entry(owner);
         match deadline.home {
             Home::NOWHERE => {}
-            Home::HEAP => {
-                let slot = self.places.get(owner);
-                return self.heap.advance(slot, entry, &mut self.places);
+            Home::ORDER => {
+                return self.order.advance(entry);
             }
             Home(queue) => {
-                let place = self.places.get(owner);
-                if !entry.before(&self.queues[usize::from(queue)].entry(place)) {
+                let number = self.order.places.get(owner).index;
+                if !entry.before(&self.queues[usize::from(queue)].entry(number)) {
                     return;
                 }
                 self.withdraw(owner, deadline);
             }
         }
-        self.places.make_room(owner);
+        self.order.places.make_room(owner);
         deadline.home = match queue {
             Some(id) if self.queues[usize::from(id.0)].accepts(entry.at) => {
                 self.line_up(id, entry);
                 Home::queue(id)
             }
             _ => {
-                self.heap.insert(entry, &mut self.places);
-                Home::HEAP
+                self.order.insert(entry);
+                Home::ORDER
             }
         };
     }
 
-    /// Puts an entry at the end of a queue, which the heap hears of if it is the first.
+    /// Puts an entry at the end of a queue, which has an entry of its own made if this is the first.
     fn line_up(&mut self, id: QueueId, entry: Entry) {
         let queue = &mut self.queues[usize::from(id.0)];
-        let place = queue.push(entry);
-        self.places.set(entry.owner, place);
+        let place = Place::in_queue(queue.push(entry));
+        self.order.places.set(entry.owner, place);
         if !queue.announced {
             queue.announced = true;
             let owner = Owner::queue(id);
-            self.heap.insert(Entry { owner, ..entry }, &mut self.places);
+            self.order.insert(Entry { owner, ..entry });
         }
     }
 
     /// Takes an entry out, wherever it is.
     #[inline(never)]
     fn withdraw(&mut self, owner: Owner, deadline: &mut Deadline) {
-        let place = self.places.get(owner);
+        let place = self.order.places.get(owner);
         match std::mem::replace(&mut deadline.home, Home::NOWHERE) {
             Home::NOWHERE => {}
-            Home::HEAP => self.heap.remove(place, &mut self.places),
-            Home(queue) => self.queues[usize::from(queue)].remove(place, &mut self.places),
+            Home::ORDER => self.order.remove(place),
+            Home(queue) => {
+                self.queues[usize::from(queue)].remove(place.index, &mut self.order.places)
+            }
         }
     }
 
-    /// If the first entry of the heap is its owner's, or that of a queue whose head is its owner's, returns the owner. Else brings
+    /// If the first entry is its owner's, or that of a queue whose head is its owner's, returns the owner. Else brings
     /// it nearer to that.
     #[inline]
     fn settle(&mut self, first: Entry, owners: &mut impl Owners) -> Option<Owner> {
@@ -478,10 +454,10 @@ impl Deadlines {
         }
         if deadline.armed {
             let entry = deadline.entry(first.owner);
-            self.heap.replace(entry, &mut self.places);
+            self.order.replace(first, entry);
         } else {
             deadline.home = Home::NOWHERE;
-            self.heap.pop(&mut self.places);
+            self.order.pop(first);
         }
         None
     }
@@ -495,25 +471,25 @@ impl Deadlines {
         let queue = &mut self.queues[usize::from(id.0)];
         let Some(head) = queue.head() else {
             queue.announced = false;
-            self.heap.pop(&mut self.places);
+            self.order.pop(first);
             return None;
         };
         if (head.at, head.sequence) != (first.at, first.sequence) {
             let owner = first.owner;
-            self.heap.replace(Entry { owner, ..head }, &mut self.places);
+            self.order.replace(first, Entry { owner, ..head });
             return None;
         }
         let deadline = owners.deadline(head.owner);
         if deadline.armed && deadline.is_at(&head) {
             return Some(head.owner);
         }
-        // It was set again, to a time before the queue's last: the heap is where it finds its place.
+        // It was set again, to a time before the queue's last: its place is among the others.
         queue.pop();
         deadline.home = Home::NOWHERE;
         if deadline.armed {
-            deadline.home = Home::HEAP;
+            deadline.home = Home::ORDER;
             let entry = deadline.entry(head.owner);
-            self.heap.insert(entry, &mut self.places);
+            self.order.insert(entry);
         }
         None
     }
@@ -521,8 +497,8 @@ impl Deadlines {
     /// Panics unless the invariants of the page and of both files hold.
     #[cfg(test)]
     fn validate<'a>(&self, owners: impl Iterator<Item = (Owner, &'a Deadline)>) {
-        self.heap.validate(&self.places);
-        let (mut armed, mut in_heap, mut in_queues) = (0, 0, 0);
+        let entries = self.order.validate();
+        let (mut armed, mut in_order, mut in_queues) = (0, 0, 0);
         for (owner, deadline) in owners {
             armed += usize::from(deadline.armed);
             let key = match deadline.home {
@@ -530,20 +506,20 @@ impl Deadlines {
                     assert!(!deadline.armed, "an armed deadline has an entry");
                     continue;
                 }
-                Home::HEAP => {
-                    in_heap += 1;
-                    self.heap.entry(self.places.get(owner))
+                Home::ORDER => {
+                    in_order += 1;
+                    self.order.entry(self.order.places.get(owner))
                 }
                 Home(queue) => {
                     in_queues += 1;
-                    self.queues[usize::from(queue)].entry(self.places.get(owner))
+                    self.queues[usize::from(queue)].entry(self.order.places.get(owner).index)
                 }
             };
             assert_eq!(key.owner, owner);
             assert!(!deadline.entry(owner).before(&key), "the key is not late");
         }
         let announced = self.queues.iter().filter(|queue| queue.announced).count();
-        assert_eq!(self.heap.len(), in_heap + announced);
+        assert_eq!(entries, in_order + announced);
         assert_eq!(
             self.queues.iter().map(Queue::validate).sum::<usize>(),
             in_queues

@@ -12,7 +12,8 @@
 use std::collections::VecDeque;
 use std::io;
 
-use super::{Entry, NOBODY, Owner, Places, QueueId};
+use super::places::{Place, Places};
+use super::{Entry, NOBODY, Owner, QueueId};
 
 /// How many queues a base may have (CT-3). Their lookup is linear.
 const MOST_QUEUES: usize = 256;
@@ -115,7 +116,7 @@ impl Queue {
         self.gaps = 0;
         let mut number = self.first;
         for entry in &self.entries {
-            places.set(entry.owner, number);
+            places.set(entry.owner, Place::in_queue(number));
             number = number.wrapping_add(1);
         }
     }
