@@ -1,6 +1,5 @@
 //! The loop. One iteration is [`Base::iterate`], whose steps carry the specification's numbers (LOOP-1).
 
-use std::cell::Cell;
 use std::io;
 use std::task::Waker;
 
@@ -77,25 +76,27 @@ enum Iteration {
     Ran { work: bool },
 }
 
-/// What steps 7 to 11 have left to be done with nothing borrowed.
-struct Due {
-    left: Option<LoopEnd>,
-    woken: Vec<Waker>,
-    active: bool,
-    mail: bool,
-    discarded: bool,
+/// What follows upon steps 1 to 11. Small, so that it is handed on in registers.
+#[derive(Clone, Copy)]
+enum Next {
+    /// The loop ends.
+    Left(LoopEnd),
+    /// Nothing is active.
+    Idle,
+    /// A pass, which begins with this entry.
+    Few(Entry),
+    /// A pass of so many entries, or of such that have rested for so long, that their events are hardly in the cache.
+    Many,
+    /// Foreign code is to run before the pass.
+    Chores,
 }
 
-impl Due {
-    fn left(end: LoopEnd) -> Due {
-        Due {
-            left: Some(end),
-            woken: Vec::new(),
-            active: false,
-            mail: false,
-            discarded: false,
-        }
-    }
+/// What is to be done between waiting and the pass, with nothing borrowed.
+struct Chores {
+    woken: Vec<Waker>,
+    discarded: Vec<Waker>,
+    mail: bool,
+    active: bool,
 }
 
 /// Steps 1 to 5 of an iteration: how long to wait, or why to leave.
@@ -130,23 +131,29 @@ fn begin(engine: &mut Engine, most: Sleep, stay: Stay) -> Result<Sleep, LoopEnd>
     Ok(sleep)
 }
 
-/// Step 11, after the wait (7 to 9): passed deadlines become active. With them come the wakers of all that is ready, if there are
-/// any, for the list that is `spare`.
+/// Step 11, after the wait (7 to 9): passed deadlines become active, and the pass begins unless foreign code comes first.
 #[inline]
-fn finish(engine: &mut Engine, spare: &Cell<Vec<Waker>>) -> Due {
+fn finish(engine: &mut Engine) -> Next {
     engine.expire();
     engine.note_counts();
-    let woken = if engine.woken.is_empty() {
-        Vec::new()
+    if engine.has_chores() {
+        Next::Chores
+    } else if engine.active.len() == 0 {
+        Next::Idle
     } else {
-        std::mem::replace(&mut engine.woken, spare.take())
-    };
-    Due {
-        left: None,
-        woken,
-        active: engine.active.len() > 0,
-        mail: std::mem::take(&mut engine.mail),
-        discarded: !engine.discarded.is_empty(),
+        begin_pass(engine)
+    }
+}
+
+/// Begins the pass of the iteration, if anything is active (step 12).
+#[inline(always)]
+fn begin_pass(engine: &mut Engine) -> Next {
+    if !engine.begin_pass() {
+        Next::Idle
+    } else if engine.has_many() {
+        Next::Many
+    } else {
+        Next::Few(engine.next_entry())
     }
 }
 
@@ -224,16 +231,15 @@ impl Base {
     }
 
     fn iterate(&self, most: Sleep, stay: Stay) -> io::Result<Iteration> {
-        let spare = &self.local.spare;
         // Without watchers nothing foreign runs before step 12, and one visit to the engine does it all.
-        let due = if self.local.prepare.is_empty() && self.local.check.is_empty() {
+        let next = if self.local.prepare.is_empty() && self.local.check.is_empty() {
             self.innermost(|engine| match begin(engine, most, stay) {
-                Ok(sleep) => engine.wait(sleep).map(|()| finish(engine, spare)),
-                Err(end) => Ok(Due::left(end)),
+                Ok(sleep) => engine.wait(sleep).map(|()| finish(engine)),
+                Err(end) => Ok(Next::Left(end)),
             })??
         } else {
             match self.innermost(|engine| begin(engine, most, stay))? {
-                Err(end) => Due::left(end),
+                Err(end) => Next::Left(end),
                 Ok(sleep) => {
                     // 6. Prepare watchers. Better than LOOP-27: what they change counts for the wait.
                     let are_prepared = self.with(|engine| std::mem::take(&mut engine.prepared));
@@ -253,27 +259,48 @@ impl Base {
                     })??;
                     // 10. Check watchers.
                     self.watch_check();
-                    self.with(|engine| finish(engine, spare))
+                    self.with(finish)
                 }
             }
         };
-        if !due.woken.is_empty() {
-            spare.set(wake_all(due.woken));
+        let next = match next {
+            Next::Chores => self.do_chores(),
+            next => next,
+        };
+        // 12. One pass.
+        Ok(match next {
+            Next::Left(end) => Iteration::Left(end),
+            Next::Few(first) => Iteration::Ran {
+                work: self.run_few(first),
+            },
+            Next::Many => Iteration::Ran {
+                work: self.run_many(),
+            },
+            Next::Idle | Next::Chores => Iteration::Idle,
+        })
+    }
+
+    /// Wakes who is to be woken, drops who is not, and runs what was posted.
+    #[inline(never)]
+    fn do_chores(&self) -> Next {
+        let spare = &self.local.spare;
+        let chores = self.with(|engine| Chores {
+            woken: std::mem::replace(&mut engine.woken, spare.take()),
+            discarded: std::mem::take(&mut engine.discarded),
+            mail: std::mem::take(&mut engine.mail),
+            active: engine.active.len() > 0,
+        });
+        spare.set(wake_all(chores.woken));
+        if !chores.discarded.is_empty() {
+            drop_all(chores.discarded);
         }
-        if let Some(end) = due.left {
-            return Ok(Iteration::Left(end));
-        }
-        if due.discarded {
-            drop_all(self.with(|engine| std::mem::take(&mut engine.discarded)));
-        }
-        if due.mail {
+        if chores.mail {
             self.run_posted();
         }
-        // 12. One pass.
-        if due.active || due.mail {
-            Ok(self.process())
+        if chores.active || chores.mail {
+            self.with(begin_pass)
         } else {
-            Ok(Iteration::Idle)
+            Next::Idle
         }
     }
 
@@ -314,53 +341,55 @@ impl Base {
         InCallback(self, self.local.in_callback.replace(true))
     }
 
-    /// Processes active events: one level that did real work (ACT-9, ACT-10).
-    fn process(&self) -> Iteration {
-        let begun = self.with(|engine| engine.begin_pass().then(|| engine.has_many()));
-        let Some(many) = begun else {
-            return Iteration::Idle;
-        };
+    /// Runs the pass from this entry on: the events of one level (ACT-9). Was it real work (ACT-10)?
+    #[inline]
+    fn run_few(&self, first: Entry) -> bool {
         let _leave = self.in_callback();
-        let work = if many {
-            self.run_many()
-        } else {
-            self.run_all::<false>()
-        };
-        Iteration::Ran { work }
-    }
-
-    #[inline(never)]
-    fn run_many(&self) -> bool {
-        self.run_all::<true>()
-    }
-
-    /// Runs the pass. `MANY`: so many entries wait that their events are hardly in the cache.
-    #[inline(always)]
-    fn run_all<const MANY: bool>(&self) -> bool {
+        let mut entry = first;
         let mut work = false;
-        let mut warm = 0;
-        loop {
-            if MANY {
-                if warm == 0 {
-                    warm = self.warm_up();
-                }
-                warm -= 1;
-            }
-            let entry = self.with(
-                #[inline(always)]
-                |engine| engine.next_entry(),
-            );
-            // One test for both: what ends the pass is no plain call.
-            if entry.is_plain() {
-                self.run(entry);
-            } else if entry.is_none() {
-                break;
-            } else {
-                self.run_other(entry);
-            }
+        while self.run_one(entry) {
             work = true;
+            entry = self.next_entry();
         }
         work
+    }
+
+    /// The same, looking ahead.
+    #[inline(never)]
+    fn run_many(&self) -> bool {
+        let _leave = self.in_callback();
+        let mut work = false;
+        loop {
+            for _ in 0..self.warm_up() {
+                let entry = self.next_entry();
+                if !self.run_one(entry) {
+                    return work;
+                }
+                work = true;
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn next_entry(&self) -> Entry {
+        match current::with_innermost(self.local.id, Engine::next_entry) {
+            Ok(entry) => entry,
+            Err(next_entry) => self.with(next_entry),
+        }
+    }
+
+    /// Runs an entry. False if it is the end of the pass.
+    #[inline(always)]
+    fn run_one(&self, entry: Entry) -> bool {
+        // One test for both: what ends the pass is no plain call.
+        if entry.is_plain() {
+            self.run(entry);
+        } else if entry.is_none() {
+            return false;
+        } else {
+            self.run_other(entry);
+        }
+        true
     }
 
     /// Touches the events of the next entries, and returns for how many this will do. Where the misses of callbacks add up, one

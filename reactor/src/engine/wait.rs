@@ -172,6 +172,12 @@ impl Engine {
         }
     }
 
+    /// Is there something to be done for which nothing may be borrowed?
+    #[inline]
+    pub(crate) fn has_chores(&self) -> bool {
+        self.mail || !self.woken.is_empty() || !self.discarded.is_empty()
+    }
+
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,
     /// which queue behind what is already active (LOOP-16).
     #[inline]
