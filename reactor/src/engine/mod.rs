@@ -235,6 +235,12 @@ impl Engine {
         self.most.virtuals = self.most.virtuals.max(self.virtuals);
     }
 
+    /// The same after something became pending.
+    #[inline]
+    pub(crate) fn note_added(&mut self) {
+        self.most.added = self.most.added.max(self.pending + self.queued());
+    }
+
     /// Is anything pending or active that keeps the loop alive (LOOP-4)?
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {

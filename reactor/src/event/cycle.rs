@@ -12,7 +12,7 @@ use crate::base::{Base, CommonTimeout};
 use crate::current;
 use crate::engine::Engine;
 use crate::engine::events::Timeout;
-use crate::engine::record::{ACTIVE, FINALIZING, INSERTED, LATER};
+use crate::engine::record::{ACTIVE, FINALIZING, INSERTED, LATER, Token};
 
 impl Event {
     /// Makes the event pending, without a deadline; one that it has stays (ADD-5). A timer is not added by this (ADD-2).
@@ -44,13 +44,21 @@ impl Event {
     ///
     /// `InvalidInput` if the token is of another base (CT-10); else as [`add`](Event::add).
     pub fn add_common(&self, timeout: CommonTimeout) -> io::Result<()> {
-        if self.living_base()?.shared().id != timeout.base {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the common timeout is of another base: register it with this one",
-            ));
+        if self.inner.base_id.get() != timeout.base {
+            return Err(self.foreign_timeout());
         }
         self.add_with(Some(Timeout::Common(timeout.queue)))
+    }
+
+    #[cold]
+    fn foreign_timeout(&self) -> io::Error {
+        match self.living_base() {
+            Ok(_) => io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the common timeout is of another base: register it with this one",
+            ),
+            Err(ended) => ended,
+        }
     }
 
     fn add_with(&self, timeout: Option<Timeout>) -> io::Result<()> {
@@ -136,6 +144,14 @@ impl Event {
         let Some(token) = self.inner.token.get() else {
             return Ok(());
         };
+        if self.with_engine(|engine| engine.del_timer(token)) == Some(true) {
+            return Ok(());
+        }
+        self.del_any(token)
+    }
+
+    #[inline(never)]
+    fn del_any(&self, token: Token) -> io::Result<()> {
         let deleted =
             self.with_engine(|engine| (engine.del(token), engine.release_if_detached(token)));
         let Some((result, is_released)) = deleted else {
