@@ -146,21 +146,23 @@ fn collect(text: &str, module: &str, tests: &mut BTreeMap<String, BTreeSet<Strin
 
 /// The integration tests in the sources, with what they cite.
 fn integration_tests() -> BTreeMap<String, BTreeSet<String>> {
-    let mut tests = BTreeMap::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let module = path.file_stem().unwrap().to_str().unwrap();
-            let mut found = BTreeMap::new();
-            collect(&std::fs::read_to_string(&path).unwrap(), "", &mut found);
-            tests.extend(
-                found
-                    .into_iter()
-                    .map(|(name, ids)| (format!("{module}{name}"), ids)),
-            );
+    fn visit(folder: &Path, module: &str, tests: &mut BTreeMap<String, BTreeSet<String>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = format!("{module}{}", path.file_stem().unwrap().to_str().unwrap());
+            if path.is_dir() {
+                visit(&path, &format!("{name}::"), tests);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let mut found = BTreeMap::new();
+                collect(&std::fs::read_to_string(&path).unwrap(), "", &mut found);
+                let found = found.into_iter();
+                tests.extend(found.map(|(test, ids)| (format!("{name}{test}"), ids)));
+            }
         }
     }
+    let mut tests = BTreeMap::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    visit(&folder, "", &mut tests);
     tests
 }
 
@@ -331,7 +333,7 @@ fn landmarks_are_proved() {
     known.extend(units.into_keys().map(|name| name.replace("lib ::", "lib ")));
     let text = include_str!("landmarks.rs");
     let rows = text.lines().filter_map(|line| line.strip_prefix("//! | B"));
-    let mut bugs = 0;
+    let (mut bugs, mut own) = (0, 0);
     for row in rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit())) {
         bugs += 1;
         let (number, _) = row.split_once(',').unwrap();
@@ -339,12 +341,12 @@ fn landmarks_are_proved() {
             assert!(known.contains(name), "B{number} names {name}");
         }
         if row.contains("| here") {
-            let prefix = format!("landmarks::b{number}_");
-            assert!(
-                known.iter().any(|name| name.starts_with(&prefix)),
-                "B{number}"
-            );
+            own += 1;
+            let name = format!("::b{number}_");
+            let mut landmarks = known.iter().filter(|test| test.starts_with("landmarks::"));
+            assert!(landmarks.any(|test| test.contains(&name)), "B{number}");
         }
     }
-    assert_eq!(bugs, 18);
+    // Time never goes back in a test of the public interface: a manual clock only advances.
+    assert_eq!((bugs, own), (18, 17));
 }
