@@ -153,6 +153,40 @@ fn variables_hold_together() {
     }
 }
 
+/// BASE-8: in a program with the rights of another user or group than who started it no variable counts.
+#[test]
+fn no_variable_counts_with_borrowed_rights() {
+    const NOBODY: libc::uid_t = 65_534;
+    // SAFETY: the calls take numbers only. No test beside this one runs in the process, and its runner opens nothing meanwhile.
+    let user = |id| unsafe { libc::seteuid(id) };
+    // SAFETY: as above.
+    let group = |id| unsafe { libc::setegid(id) };
+    let variables = [
+        ("EVENT_NOEPOLL", "1"),
+        ("EVENT_NOPOLL", "1"),
+        ("EVENT_EPOLL_USE_CHANGELIST", "1"),
+        ("LEVENT_BACKEND", "select"),
+    ];
+    // SAFETY: the call takes nothing and cannot fail.
+    if unsafe { libc::getuid() } != 0 {
+        println!("not tested: only root can give rights away");
+        return;
+    }
+    if !in_child_with("base::no_variable_counts_with_borrowed_rights", &variables) {
+        return;
+    }
+    let method = || Base::new().unwrap().method();
+    assert_eq!(method(), Method::Select);
+    assert_eq!(user(NOBODY), 0);
+    assert_eq!(method(), Method::Epoll, "another user");
+    assert_eq!(user(0), 0);
+    assert_eq!(method(), Method::Select);
+    assert_eq!(group(NOBODY), 0);
+    assert_eq!(method(), Method::Epoll, "another group");
+    assert_eq!(group(0), 0);
+    assert_eq!(method(), Method::Select);
+}
+
 /// Better than BASE-10: a base that ignores the environment ignores all of it; and signals come one way (BASE-16).
 #[test]
 fn no_variable_escapes() {
