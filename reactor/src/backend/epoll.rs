@@ -419,7 +419,7 @@ mod tests {
         Box::new(epoll)
     }
 
-    /// EP-10, EP-11, EP-12, BASE-15: without the newer call, waits go on with a timer or in milliseconds, are not early, and report nothing
+    /// EP-10, EP-11, BASE-15; better than EP-12: without the newer call, waits go on with a timer or in milliseconds, are not early, and report nothing
     /// of their own.
     #[test]
     fn waits_without_the_newer_call() {

@@ -280,7 +280,7 @@ fn negative_descriptor_waits_for_time() {
     });
 }
 
-/// ADD-16, BK-4, ERR-7, ERR-12: numbers that no descriptor or signal has are refused, and cost no table.
+/// ADD-16, ERR-7, ERR-12: numbers that no descriptor or signal has are refused, and cost no table.
 #[test]
 fn absurd_numbers_are_refused() {
     for_each_backend(|base| {

@@ -62,7 +62,7 @@ fn close_wakes_a_full_writer() {
     });
 }
 
-/// PO-2, EP-13: better than a spin: a descriptor closed behind the base's back is reported once at most, then only times out (B7).
+/// PO-2: better than a spin: a descriptor closed behind the base's back is reported once at most, then only times out (B7).
 #[test]
 fn closed_behind_the_base() {
     if !in_child("backends::closed_behind_the_base") {
@@ -203,7 +203,7 @@ fn urgent_data_is_not_reported() {
     });
 }
 
-/// EP-7: an event that waits for the peer's close alone hears of an error as that; unheard, it would end every wait.
+/// Better than EP-7, BK-5: an event that waits for the peer's close alone hears of an error as that; unheard, it would end every wait.
 #[test]
 fn close_is_heard_as_an_error_too() {
     for method in methods() {
@@ -224,4 +224,108 @@ fn close_is_heard_as_an_error_too() {
         assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
         trace.assert(["closed CLOSED"]);
     }
+}
+
+/// PO-4, BK-5: the peer's close is told as READ and CLOSED, where closes are known, to an event that waits for both.
+#[test]
+fn close_is_read_and_closed() {
+    for_each_backend(|base| {
+        let what = Rc::new(std::cell::Cell::new(Flags::NONE));
+        let told = what.clone();
+        let (here, there) = pair();
+        let event = on_fd(base, &here, Flags::READ | Flags::CLOSED, move |_, what| {
+            told.set(what);
+        });
+        event.add().unwrap();
+        drop(there);
+        base.dispatch().unwrap();
+        if base.features().contains(Features::EARLY_CLOSE) {
+            assert_eq!(what.get(), Flags::READ | Flags::CLOSED);
+        } else {
+            assert!(what.get().contains(Flags::READ), "{:?}", what.get());
+        }
+    });
+}
+
+/// EP-13: epoll forgets a descriptor that was closed: its events stay pending, and only time out. EP-14: with a duplicate it does not,
+/// and they are reported until they are deleted.
+#[test]
+#[cfg(target_os = "linux")]
+fn epoll_and_closed_descriptors() {
+    if !in_child("backends::epoll_and_closed_descriptors") {
+        return;
+    }
+    with_manual_clock(|base, hand| {
+        if !matches!(base.method(), Method::Epoll | Method::EpollBatched) {
+            return;
+        }
+        let trace = Trace::new();
+        let (here, mut there) = pair();
+        let event = on_fd(base, &here, Flags::READ, trace.note_what("event"));
+        event.add_after(ms(50)).unwrap();
+        look(base);
+        close_behind(&here, || {
+            // Nobody is left to read it.
+            assert!(there.write_all(b"x").is_err());
+            assert_eq!(look(base), LoopEnd::Stopped);
+            trace.assert([]);
+            assert!(event.is_pending());
+            hand.advance(ms(50));
+            look(base);
+            trace.assert(["event TIMEOUT"]);
+        });
+
+        let (here, mut there) = pair();
+        let duplicate = here.try_clone().unwrap();
+        let interest = Flags::READ | Flags::PERSIST;
+        let event = on_fd(base, &here, interest, trace.note_what("event"));
+        event.add().unwrap();
+        look(base);
+        close_behind(&here, || {
+            there.write_all(b"x").unwrap();
+            look(base);
+            trace.assert(["event READ"]);
+            look(base);
+            trace.assert(["event READ"]);
+            let _ = event.del();
+            assert!(!event.is_pending());
+            base.once_after(Duration::ZERO, || {});
+            look(base);
+            trace.assert([]);
+        });
+        drop(duplicate);
+    });
+}
+
+/// EP-3: the number of a duplicate that was closed, given to another duplicate of the same file: the kernel has it already.
+#[test]
+fn duplicate_in_the_place_of_another() {
+    if !in_child("backends::duplicate_in_the_place_of_another") {
+        return;
+    }
+    for_each_backend(|base| {
+        let trace = Trace::new();
+        let (here, mut there) = pair();
+        let duplicate = Rc::new(here.try_clone().unwrap());
+        let interest = Flags::READ | Flags::PERSIST;
+        let original = on_fd(base, &here, interest, trace.note_what("original"));
+        let other = on_fd(base, &duplicate, interest, trace.note_what("other"));
+        original.add().unwrap();
+        other.add().unwrap();
+        look(base);
+        close_behind(&duplicate, || {
+            let _ = other.del();
+            look(base);
+        });
+        trace.assert([]);
+        dup_onto(&*here, std::os::fd::AsRawFd::as_raw_fd(&*duplicate));
+        let writer = on_fd(base, &duplicate, Flags::WRITE, trace.note_what("writer"));
+        writer.add().unwrap();
+        there.write_all(b"x").unwrap();
+        look(base);
+        let mut ran = trace.take();
+        ran.sort();
+        assert_eq!(ran, ["original READ", "writer WRITE"]);
+        original.del().unwrap();
+    });
 }

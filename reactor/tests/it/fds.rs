@@ -330,7 +330,7 @@ fn dropped_in_a_callback_of_the_same_batch() {
     });
 }
 
-/// EP-14, EP-15, EP-3: a duplicate keeps the kernel's registration alive; the number can be used again, and no event is of
+/// EP-15: a duplicate keeps the kernel's registration alive; the number can be used again, and no event is of
 /// the old file (B15).
 #[test]
 fn duplicate_of_a_closed_descriptor_is_silent() {

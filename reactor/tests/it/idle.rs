@@ -8,7 +8,7 @@ use levent_reactor::Wait;
 
 use crate::support::*;
 
-/// THR-10: after one wake-up from outside a base sleeps again, also where the notifier has no edges.
+/// Better than THR-10: after one wake-up from outside a base sleeps again, also where the notifier has no edges.
 #[test]
 fn notifier_is_drained() {
     for_each_backend(|base| {

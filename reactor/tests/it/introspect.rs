@@ -22,10 +22,25 @@ fn pending_is_masked() {
         );
         assert_eq!(event.pending(Flags::TIMEOUT), Flags::TIMEOUT);
         assert!(event.deadline_wall_clock().is_some());
+        // What is active counts, whether or not it was asked for in the beginning.
+        event.activate(Flags::WRITE);
+        let all = Flags::from_bits(0xff);
+        assert_eq!(
+            event.pending(all),
+            Flags::TIMEOUT | Flags::READ | Flags::WRITE
+        );
+        event.del().unwrap();
+        let edges = Flags::WRITE | Flags::CLOSED | Flags::ET | Flags::PERSIST;
+        let event = on_fd(base, &here, edges, |_, _| {});
+        event.add().unwrap();
+        assert_eq!(event.pending(all), Flags::WRITE | Flags::CLOSED);
+        let event = Event::signal(base, libc::SIGWINCH, |_, _| {});
+        event.add().unwrap();
+        assert_eq!(event.pending(all), Flags::SIGNAL);
     });
 }
 
-/// INT-4: the running event is the one whose callback runs, and else there is none.
+/// INT-4: the running event is the one whose callback runs, and else there is none: not in what was posted, nor in watchers.
 #[test]
 fn running_event() {
     for_each_backend(|base| {
@@ -35,7 +50,15 @@ fn running_event() {
             assert_eq!(running.number(), libc::SIGWINCH);
         });
         event.activate(Flags::SIGNAL);
+        let watcher = base.on_check(|base| assert!(base.running_event().is_none()));
+        let (posted, is_posted) = std::sync::mpsc::channel();
+        let post = move |base: &levent_reactor::Base| {
+            posted.send(base.running_event().is_none()).unwrap();
+        };
+        base.remote().post(post).unwrap();
         base.dispatch().unwrap();
+        drop(watcher);
+        assert_eq!(is_posted.try_recv(), Ok(true));
         assert!(base.running_event().is_none());
     });
 }
@@ -85,7 +108,7 @@ fn maximum_is_kept_until_cleared() {
     });
 }
 
-/// INT-8, INT-11: every pending or active event is shown once, until the closure breaks.
+/// INT-8: every pending or active event is shown once, until the closure breaks.
 #[test]
 fn each_event_is_shown_once() {
     for_each_backend(|base| {
@@ -109,7 +132,7 @@ fn each_event_is_shown_once() {
     });
 }
 
-/// INT-12: the dump names what is pending and what is active.
+/// INT-12, better than it: the dump names what is pending and what is active, without addresses, and then what libevent does not have.
 #[test]
 fn dump_names_events() {
     for_each_backend(|base| {
@@ -130,7 +153,73 @@ fn dump_names_events() {
             )),
             "{text}"
         );
+        event.del().unwrap();
+        let signal = Event::signal(base, libc::SIGWINCH, |_, _| {});
+        signal.add_after(Duration::from_secs(9)).unwrap();
+        let later = Event::timer(base, |_, _| {});
+        later.activate_later(Flags::TIMEOUT);
+        let mut text = String::new();
+        base.dump(&mut text).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "Inserted events:");
+        let timed = lines[1].strip_prefix(&format!(
+            "  [sig {}] Signal Persist Timeout=",
+            libc::SIGWINCH
+        ));
+        let (_, fraction) = timed
+            .unwrap_or_else(|| panic!("{text}"))
+            .split_once('.')
+            .unwrap();
+        assert_eq!(fraction.len(), 6);
+        assert_eq!(lines[2], "Active events:");
+        assert_eq!(lines[3], "  [fd  -1, priority=0] Timeout active [NextTime]");
+        assert_eq!(lines[4], format!("Method: {}", base.method().name()));
     });
+}
+
+/// Better than INT-11, THR-6: what is shown was collected before, so the closure may change the base and its events.
+#[test]
+fn iteration_may_change_the_base() {
+    for_each_backend(|base| {
+        let events = [0; 5].map(|_| Event::timer(base, |_, _| {}));
+        for event in &events[..3] {
+            event.add_after(Duration::from_secs(9)).unwrap();
+        }
+        let mut shown = 0;
+        let _ = base.for_each_event(|_| {
+            shown += 1;
+            events[..3].iter().for_each(|event| event.del().unwrap());
+            events[3].add_after(Duration::from_secs(9)).unwrap();
+            events[4].activate(Flags::READ);
+            let _ = base.for_each_event(|_| ControlFlow::<()>::Continue(()));
+            ControlFlow::<()>::Continue(())
+        });
+        assert_eq!(shown, 3);
+        assert_eq!(base.count(Counted::ADDED), 2);
+    });
+}
+
+/// INT-17: the methods of the build, in order, whatever the environment forbids.
+#[test]
+#[cfg(target_os = "linux")]
+fn methods_whatever_the_environment() {
+    let variables = [
+        ("EVENT_NOEPOLL", "1"),
+        ("EVENT_NOPOLL", "1"),
+        ("LEVENT_BACKEND", ""),
+    ];
+    if !in_child_with("introspect::methods_whatever_the_environment", &variables) {
+        return;
+    }
+    assert_eq!(
+        levent_reactor::Base::new().unwrap().method(),
+        Method::Select
+    );
+    let supported = Method::supported();
+    assert_eq!(
+        supported[..3],
+        [Method::Epoll, Method::Poll, Method::Select]
+    );
 }
 
 /// INT-13, ACT-21: activation by descriptor reaches those that wait for one of the kinds; other numbers are ignored.
@@ -165,6 +254,29 @@ fn activation_by_descriptor_with_timeout() {
         base.activate_fd(event.number(), Flags::TIMEOUT);
         look(base);
         trace.assert(["event TIMEOUT|READ"]);
+
+        // In common queues too; kinds beside TIMEOUT do not count, and deadlines stay.
+        let token = base.common_timeout(Duration::from_secs(600)).unwrap();
+        let common = on_fd(
+            base,
+            &here,
+            Flags::READ | Flags::PERSIST,
+            trace.note_what("common"),
+        );
+        common.add_common(token).unwrap();
+        let untimed = on_fd(base, &here, Flags::READ, trace.note_what("untimed"));
+        untimed.add().unwrap();
+        let timer = Event::timer(base, trace.note_what("timer"));
+        timer.add_after(Duration::from_secs(600)).unwrap();
+        let deadline = common.deadline();
+        base.activate_fd(common.number(), Flags::READ | Flags::TIMEOUT);
+        assert_eq!(common.deadline(), deadline);
+        look(base);
+        trace.assert(["common TIMEOUT"]);
+        // The number of no descriptor is that of all timers.
+        base.activate_fd(-1, Flags::TIMEOUT);
+        look(base);
+        trace.assert(["timer TIMEOUT"]);
     });
 }
 

@@ -257,7 +257,7 @@ fn descriptor_runs_before_expired_timer() {
     });
 }
 
-/// LOOP-17, THR-6: everything may be called from callbacks and watchers.
+/// LOOP-17: everything may be called from callbacks and watchers.
 #[test]
 fn everything_is_legal_in_a_callback() {
     for_each_backend(|base| {

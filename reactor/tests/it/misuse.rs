@@ -187,7 +187,7 @@ fn activating_unknown_numbers() {
     });
 }
 
-/// ERR-33: before a wait without limit a prepare watcher is told of none.
+/// ERR-33, WAT-4: before a wait without limit a prepare watcher is told of none.
 #[test]
 fn wait_without_limit() {
     for_each_backend(|base| {

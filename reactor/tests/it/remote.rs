@@ -232,7 +232,7 @@ fn base_ends_while_threads_post() {
     }
 }
 
-/// THR-4, THR-14: many threads add, activate and delete while the base runs; nothing is lost, and it runs dry.
+/// THR-4: many threads add, activate and delete while the base runs; nothing is lost, and it runs dry.
 #[test]
 fn many_threads_at_once() {
     let base = base_on(levent_reactor::Method::Epoll);
@@ -524,17 +524,75 @@ fn deletion_without_a_loop_does_not_wait() {
     });
 }
 
+/// How often this thread has called `write`.
+#[cfg(target_os = "linux")]
+fn writes() -> Option<u64> {
+    let counts = std::fs::read_to_string("/proc/thread-self/io").ok()?;
+    let count = counts
+        .lines()
+        .find_map(|line| line.strip_prefix("syscw: "))?;
+    count.parse().ok()
+}
+
+/// THR-7: what the loop's own thread asks for needs no wake-up, nor does what is asked of a base that does not loop.
+#[test]
+#[cfg(target_os = "linux")]
+fn own_thread_wakes_nobody() {
+    if writes().is_none() {
+        return println!("skipped: this kernel does not count the writes of a thread");
+    }
+    for_each_backend(|base| {
+        let runs = Rc::new(Cell::new(0));
+        let counts = runs.clone();
+        let event = Event::timer(base, move |_, _| counts.set(counts.get() + 1));
+        let (remote, handle) = (event.remote().unwrap(), base.remote());
+        let ask = move || {
+            let before = writes().unwrap();
+            remote.add(Some(Duration::ZERO)).unwrap();
+            remote.activate(Flags::READ).unwrap();
+            handle.post(|_| {}).unwrap();
+            handle.loop_continue().unwrap();
+            handle.notify();
+            assert_eq!(writes().unwrap() - before, 0);
+        };
+        ask();
+        look(base);
+        assert_eq!(runs.get(), 1);
+        base.once_after(Duration::ZERO, ask);
+        base.dispatch().unwrap();
+        assert_eq!(runs.get(), 2);
+    });
+}
+
+/// THR-14: deleting one event from another thread does not wait for the callback of another.
+#[test]
+fn deleting_waits_for_no_other_event() {
+    for_each_backend(|base| {
+        let (started, is_started) = mpsc::channel();
+        let (deleted, is_deleted) = mpsc::channel::<()>();
+        let running = Event::user(base, move |_, _| {
+            started.send(()).unwrap();
+            // It would never come if the deletion waited for this callback.
+            is_deleted.recv().unwrap();
+        });
+        let other = Event::interval(base, |_, _| panic!("deleted"));
+        other.add_after(Duration::from_secs(3600)).unwrap();
+        let remote = other.remote().unwrap();
+        let thread = thread::spawn(move || {
+            is_started.recv().unwrap();
+            remote.del().unwrap();
+            deleted.send(()).unwrap();
+        });
+        running.activate(Flags::NONE);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        thread.join().unwrap();
+    });
+}
+
 /// THR-8: a thousand posts while a callback runs cost one write to the notifier at most: the base is awake, and told once.
 #[test]
 #[cfg(target_os = "linux")]
 fn burst_costs_one_write() {
-    fn writes() -> Option<u64> {
-        let counts = std::fs::read_to_string("/proc/thread-self/io").ok()?;
-        let count = counts
-            .lines()
-            .find_map(|line| line.strip_prefix("syscw: "))?;
-        count.parse().ok()
-    }
     if writes().is_none() {
         return println!("skipped: this kernel does not count the writes of a thread");
     }

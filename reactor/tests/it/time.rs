@@ -26,21 +26,26 @@ fn pass_has_one_time() {
         }
         look(base);
         assert_eq!(base.now(), ms(60));
+        let before = SystemTime::now();
+        let outside = base.wall_clock();
+        assert!(before <= outside && outside <= SystemTime::now());
     });
 }
 
-/// TIME-9: renewing the cached time works inside the loop.
+/// TIME-9: renewing the cached time works inside the loop, and makes none outside.
 #[test]
 fn cached_time_is_renewed() {
     with_manual_clock(|base, hand| {
-        let (base2, hand) = (base.clone(), hand.clone());
+        let (base2, hand2) = (base.clone(), hand.clone());
         base.once_after(Duration::ZERO, move || {
-            hand.advance(ms(30));
+            hand2.advance(ms(30));
             base2.update_cache_time();
             assert_eq!(base2.now(), ms(30));
         });
         look(base);
         base.update_cache_time();
+        hand.advance(ms(5));
+        assert_eq!(base.now(), ms(35));
     });
 }
 
@@ -121,7 +126,7 @@ fn zero_timer_runs_once_per_iteration() {
     });
 }
 
-/// TIME-17: a timer never rings early, on any backend.
+/// Better than TIME-17: a timer never rings early, on any backend.
 #[test]
 fn timers_are_never_early() {
     for_each_backend(|base| {
@@ -202,7 +207,8 @@ fn tens_of_thousands_ring_in_order() {
     });
 }
 
-/// HEAP-2, HEAP-6: thousands of timers added, moved and deleted at random from callbacks all ring or are gone.
+/// HEAP-1, HEAP-2, HEAP-6: thousands of timers added, moved and deleted at random from callbacks each ring once, when the last deadline
+/// they were given has come, in the order of these, or are gone.
 #[test]
 fn random_timers_all_ring() {
     with_manual_clock(|base, hand| {
@@ -218,24 +224,34 @@ fn random_timers_all_ring() {
             (random.get() >> 33) % below
         };
         let runs = Rc::new(Cell::new(0));
-        for _ in 0..2000 {
+        let latest = Rc::new(Cell::new(Duration::ZERO));
+        let due: Rc<std::cell::RefCell<Vec<Option<Duration>>>> = Rc::default();
+        for i in 0..2000 {
             let delay = ms(next(50));
             let (all, next, runs) = (events.clone(), next.clone(), runs.clone());
+            let (base2, due2, latest) = (base.clone(), due.clone(), latest.clone());
             let event = Event::timer(base, move |event, _| {
                 assert!(!event.is_pending());
+                let at = due2.borrow_mut()[i].take().expect("it is armed");
+                assert!(latest.replace(at) <= at && at <= base2.now());
                 runs.set(runs.get() + 1);
                 if runs.get() < 4000 {
                     for _ in 0..10 {
-                        let other = all.borrow()[next(2000) as usize].clone();
-                        if next(2) == 0 {
-                            other.add_after(ms(next(50))).unwrap()
+                        let which = next(2000) as usize;
+                        let other = all.borrow()[which].clone();
+                        due2.borrow_mut()[which] = if next(2) == 0 {
+                            let delay = ms(1 + next(50));
+                            other.add_after(delay).unwrap();
+                            Some(base2.now() + delay)
                         } else {
-                            other.del().unwrap()
-                        }
+                            other.del().unwrap();
+                            None
+                        };
                     }
                 }
             });
             event.add_after(delay).unwrap();
+            due.borrow_mut().push(Some(delay));
             events.borrow_mut().push(event);
         }
         let mut last = 0;
@@ -246,6 +262,7 @@ fn random_timers_all_ring() {
         }
         assert_eq!(base.count(Counted::ADDED), 0);
         assert!(runs.get() >= 1000);
+        assert!(due.borrow().iter().all(Option::is_none));
         for event in events.take() {
             event.assign(Event::timer(base, |_, _| {})).unwrap();
         }
@@ -273,7 +290,7 @@ fn tokens_of_common_timeouts() {
     );
 }
 
-/// CT-7, CT-8: an active event whose common deadline passes gets TIMEOUT merged; a base may end with such events.
+/// CT-8: an active event whose common deadline passes gets TIMEOUT merged.
 #[test]
 fn common_timeout_of_an_active_event() {
     with_manual_clock(|base, hand| {
@@ -285,8 +302,75 @@ fn common_timeout_of_an_active_event() {
         hand.advance(ms(5));
         base.run_loop(LoopFlags::ONCE).unwrap();
         trace.assert(["event TIMEOUT|READ"]);
-        event.add_common(token).unwrap();
-        event.detach();
+    });
+}
+
+/// CT-7: a base may end with events that wait in common queues: they are idle then, and what nobody else holds is dropped.
+#[test]
+fn base_ends_with_common_timeouts() {
+    for method in methods() {
+        let base = base_on(method);
+        let token = base.common_timeout(ms(5)).unwrap();
+        let owned = Rc::new(());
+        let events: Vec<_> = (0..100)
+            .map(|_| {
+                let owned = owned.clone();
+                let event = Event::timer(&base, move |_, _| panic!("{owned:?}"));
+                event.add_common(token).unwrap();
+                event
+            })
+            .collect();
+        let detached = Event::timer(&base, {
+            let owned = owned.clone();
+            move |_, _| panic!("{owned:?}")
+        });
+        detached.add_common(token).unwrap();
+        detached.detach();
+        drop(base);
+        assert!(events.iter().all(|event| !event.is_pending()));
+        drop(events);
+        assert_eq!(Rc::strong_count(&owned), 1);
+    }
+}
+
+/// CT-5: plain timers and those of two common timeouts that are due together all run in one iteration, in the order of their deadlines.
+#[test]
+fn common_and_plain_are_due_together() {
+    with_manual_clock(|base, hand| {
+        let trace = Trace::new();
+        let tokens = [ms(3), ms(5)].map(|time| base.common_timeout(time).unwrap());
+        let timers = ["plain 5", "common 5", "common 3", "plain 4", "again 5"]
+            .map(|name| Event::timer(base, trace.note(name)));
+        timers[0].add_after(ms(5)).unwrap();
+        timers[1].add_common(tokens[1]).unwrap();
+        timers[2].add_common(tokens[0]).unwrap();
+        timers[3].add_after(ms(4)).unwrap();
+        timers[4].add_common(tokens[1]).unwrap();
+        hand.advance(ms(5));
+        let entered = base.enter().unwrap();
+        entered.turn(Wait::Poll).unwrap();
+        trace.assert(["common 3", "plain 4", "plain 5", "common 5", "again 5"]);
+    });
+}
+
+/// TIME-14: all that is due is active before the first callback runs, in the order of the deadlines.
+#[test]
+fn due_timers_are_active_before_any_runs() {
+    with_manual_clock(|base, hand| {
+        let trace = Trace::new();
+        let timers = [3, 1, 2].map(|n| {
+            let note = trace.clone();
+            let timer = Event::timer(base, move |event, _| {
+                let others = event.base().unwrap().count(Counted::ACTIVE);
+                note.push(format!("{n}, {others} to come"));
+            });
+            timer.add_after(ms(n)).unwrap();
+            timer
+        });
+        hand.advance(ms(3));
+        look(base);
+        trace.assert(["1, 2 to come", "2, 1 to come", "3, 0 to come"]);
+        drop(timers);
     });
 }
 

@@ -147,7 +147,7 @@ fn removed_by_name_and_rest_in_order() {
     assert!(store.deadlines.is_empty() && store.entries() == 0);
 }
 
-/// HEAP-3: what is not armed cannot be taken away; an empty store yields nothing. (HEAP-4 asks nothing of us.)
+/// HEAP-3: what is not armed cannot be taken away; an empty store yields nothing.
 #[test]
 fn absent_and_empty() {
     let mut store = Store::new();
