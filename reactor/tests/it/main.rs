@@ -24,6 +24,7 @@ mod lane;
 mod lane_moves;
 mod looping;
 mod misuse;
+mod model;
 mod once;
 mod panics;
 mod persist;
