@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use levent::{block_on, spawn, yield_now};
 
 use crate::support::echo::{Served, echo, listener, serve};
@@ -157,7 +159,7 @@ fn idle_connection_costs_little_beyond_its_buffer() {
             client.write_all(b"x").unwrap();
         }
         while served.bytes.load(Ordering::Relaxed) < CONNECTIONS as u64 {
-            levent::sleep(std::time::Duration::from_millis(1)).await;
+            levent::sleep(Duration::from_millis(1)).await;
         }
         let each = (LIVE.get() - before) / CONNECTIONS - BUFFER;
         eprintln!("note: {each} bytes per idle connection beyond its buffer");
@@ -174,5 +176,69 @@ fn idle_connection_costs_little_beyond_its_buffer() {
         }
         let kept = (LIVE.get() - before) / CONNECTIONS;
         assert!(kept <= 400, "{kept} bytes per closed connection are kept");
+    });
+}
+
+/// A task that is spawned and awaited costs one allocation; a task that waits, what it captures and little more.
+#[test]
+fn task_is_one_allocation() {
+    const TASKS: i64 = 10_000;
+    if !in_child("memory::task_is_one_allocation") {
+        return;
+    }
+    let _dog = Watchdog::new(20);
+    block_on(async {
+        for _ in 0..100 {
+            spawn(async {}).await;
+        }
+        let before = CALLS.get();
+        for _ in 0..1_000 {
+            spawn(async {}).await;
+        }
+        assert_eq!(CALLS.get() - before, 1_000);
+
+        let mut tasks = Vec::with_capacity(TASKS as usize);
+        let before = LIVE.get();
+        for _ in 0..TASKS {
+            tasks.push(spawn(std::future::pending::<()>()));
+        }
+        yield_now().await;
+        let each = (LIVE.get() - before) / TASKS;
+        eprintln!("note: {each} bytes per waiting task");
+        assert!((1..=128).contains(&each), "{each} bytes per task");
+    });
+}
+
+/// A timer that waits costs no allocation of its own, and the same memory again when it is set again.
+#[test]
+fn timer_is_a_slot() {
+    const TIMERS: i64 = 100_000;
+    if !in_child("memory::timer_is_a_slot") {
+        return;
+    }
+    let _dog = Watchdog::new(20);
+    block_on(async {
+        let mut timers: Vec<levent::Timer> = Vec::with_capacity(TIMERS as usize);
+        let before = (CALLS.get(), LIVE.get());
+        for i in 0..TIMERS as u64 {
+            let mut timer =
+                levent::Timer::after(Duration::from_millis(3_600_000 + i * 7_919 % 10_000));
+            assert!(poll_once(&mut timer).await.is_none());
+            timers.push(timer);
+        }
+        let calls = CALLS.get() - before.0;
+        let each = (LIVE.get() - before.1) / TIMERS;
+        eprintln!(
+            "note: {each} bytes per waiting timer beyond the `Timer`, {calls} allocations in all"
+        );
+        assert!((1..=144).contains(&each), "{each} bytes per timer");
+        assert!(calls < 2_000, "{calls} allocations");
+
+        let before = CALLS.get();
+        for timer in &mut timers {
+            timer.set_after(Duration::from_secs(7_200));
+            assert!(poll_once(timer).await.is_none());
+        }
+        assert_eq!(CALLS.get(), before);
     });
 }
