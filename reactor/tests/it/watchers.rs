@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use levent_reactor::{Base, Counted, Event, Flags, LoopEnd, LoopFlags, Wait, Watcher};
 
+use crate::fork::{fork, join};
 use crate::support::*;
 
 /// WAT-1, WAT-2: watchers run around the wait, in order of registration.
@@ -219,6 +220,47 @@ fn empty_and_interrupted_waits_are_checked() {
         assert_eq!(checks.get(), 1);
         assert!(guard.is_pending(), "the wait was not interrupted");
     });
+}
+
+/// WAT-9: watchers keep no loop alive, do not run in an iteration that is left before its wait, and check watchers not after a wait that
+/// failed.
+#[test]
+fn iterations_that_are_left_are_not_watched() {
+    if !in_child("watchers::iterations_that_are_left_are_not_watched") {
+        return;
+    }
+    for_each_backend(|base| {
+        let (prepared, checked) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+        let (prepares, checks) = (prepared.clone(), checked.clone());
+        let _prepare = base.on_prepare(move |_, _| prepares.set(prepares.get() + 1));
+        let _check = base.on_check(move |_| checks.set(checks.get() + 1));
+        let counts = || (prepared.take(), checked.take());
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Dry);
+        assert_eq!(counts(), (0, 0), "nothing is left");
+
+        // Told to leave in the first iteration, the loop begins a second one and leaves it at once, though a timer is left.
+        let timer = Event::timer(base, |_, _| ());
+        timer.add_after(Duration::from_secs(20)).unwrap();
+        let exit = Event::user(base, |event, _| {
+            event.base().unwrap().loop_exit(None).unwrap()
+        });
+        exit.activate(Flags::NONE);
+        assert_eq!(base.dispatch().unwrap(), LoopEnd::Stopped);
+        assert_eq!(counts(), (1, 1), "told to leave");
+        timer.del().unwrap();
+    });
+
+    // A child without `reinit` is refused its wait by an epoll that is its parent's.
+    let base = base_on(levent_reactor::Method::Epoll);
+    join(fork(|| {
+        let checked = Rc::new(Cell::new(0));
+        let checks = checked.clone();
+        let _check = base.on_check(move |_| checks.set(checks.get() + 1));
+        let timer = Event::timer(&base, |_, _| ());
+        timer.add_after(Duration::ZERO).unwrap();
+        assert!(base.dispatch().is_err());
+        assert_eq!(checked.get(), 0, "a failed wait");
+    }));
 }
 
 /// WAT-3, WAT-6: watchers of both kinds are given their base, and may ask and change it.

@@ -69,7 +69,7 @@ fn handler_of_a_newcomer_is_left_alone() {
     assert_eq!(FOREIGN.load(SeqCst), 1);
 }
 
-/// SIG-14.
+/// Better than SIG-14: the number is counted, not written, and errno is what it was.
 #[test]
 fn errno_survives_the_handler() {
     if !in_child("sys::signal::tests::errno_survives_the_handler") {
