@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+import compare
+
 BUILT = sys.argv[1]
 QUICK = "--quick" in sys.argv
 CHECK = "--check" in sys.argv
@@ -62,11 +64,11 @@ def free_port():
 
 
 @contextlib.contextmanager
-def server(name, under=()):
-    """A running server, `under` a tool if one is given: its port and process."""
-    program, address, _ = SERVERS[name]
+def server(name, under=(), command=None):
+    """A running server, `under` a tool if one is given: its port and process. `command` is for those that are not in the list."""
     port = free_port()
-    command = [*under, os.path.join(BUILT, program), address.format(port=port)]
+    program, *arguments = (command or " ".join(SERVERS[name][:2])).format(port=port).split()
+    command = [*under, os.path.join(BUILT, program), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=pinned(0))
     try:
         end = time.monotonic() + 30
@@ -305,13 +307,18 @@ def build():
     table("Clean release build of the facade", ["cpus", "seconds"], [(len(CPUS), f"{seconds:.1f}")])
 
 
-def micro(program, *arguments, under=(), pin=True):
-    """The results of one run of an in-process test, by default on the first cpu: name to median."""
+def samples(program, *arguments, under=(), pin=True):
+    """The results of one run of an in-process test, by default on the first cpu: name to median, least and most."""
     command = [*under, os.path.join(BUILT, program), *map(str, arguments)]
     environment = dict(os.environ, **({"MEASURE_QUICK": "1"} if QUICK else {}))
     keep = pinned(0) if pin else None
     output = subprocess.run(command, check=True, capture_output=True, text=True, preexec_fn=keep, env=environment).stdout
-    return {name: float(median) for name, median, *_ in map(str.split, output.splitlines())}
+    return {name: tuple(map(float, values)) for name, *values in map(str.split, output.splitlines())}
+
+
+def micro(program, *arguments, **how):
+    """The medians alone."""
+    return {name: median for name, (median, *_) in samples(program, *arguments, **how).items()}
 
 
 def peers(*names):
@@ -379,13 +386,16 @@ ALL = {
     "idle": idle,
     "build": build,
 }
+# Not among all: other people's crates are built for those who ask.
+ASKED = {"peers": lambda: compare.compare(BUILT, QUICK, sys.modules[__name__])}
 NEEDS = {"calls": "strace", "notify": "strace", "instructions": "valgrind", "allocations": "valgrind"}
 
 
 def main():
-    unknown = [name for name in NAMED if name not in ALL]
+    known = ALL | ASKED
+    unknown = [name for name in NAMED if name not in known]
     if unknown:
-        sys.exit(f"measure: no measurement {unknown[0]}: {', '.join(ALL)}")
+        sys.exit(f"measure: no measurement {unknown[0]}: {', '.join(known)}")
     failed = False
     for name in NAMED or ALL:
         if name in NEEDS and not shutil.which(NEEDS[name]):
@@ -393,7 +403,7 @@ def main():
             failed |= CHECK
             continue
         try:
-            ALL[name]()
+            known[name]()
         except RuntimeError as error:
             print(f"\n{name}: {error}", file=sys.stderr)
             failed = True

@@ -1,13 +1,14 @@
 //! Closed-loop load for echo servers, from one thread on a bare epoll loop. Every byte that comes back is checked.
 //!
 //! ```text
-//! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS]
+//! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS] [-b 1]
 //! load-ours count    -p PORT -P PID -c CONNECTIONS -s SIZE -n REQUESTS
 //! load-ours idle     -p PORT -P PID -c CONNECTIONS [-d SECONDS]
 //! ```
 //!
 //! Prints one line of `key=value`. `PID` is the server: its CPU clock is read at both ends of the measured window, so that the
-//! window of the requests and that of the time are the same. Wrong bytes and broken connections end the run with an error.
+//! window of the requests and that of the time are the same. `-b 1` keeps the client busy instead of asleep, so that with one
+//! connection only the server's sleep is in the way. Wrong bytes and broken connections end the run with an error.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -93,6 +94,8 @@ struct Load {
     /// Messages to send altogether.
     wanted: u64,
     started: u64,
+    /// The longest sleep: none for a busy client.
+    wait_ms: i32,
 }
 
 struct Connection {
@@ -132,6 +135,11 @@ impl Load {
             requests: 0,
             wanted: u64::MAX,
             started: 0,
+            wait_ms: if options.number("-b", 0.0) > 0.0 {
+                0
+            } else {
+                100
+            },
         })
     }
 
@@ -154,7 +162,7 @@ impl Load {
                 return Ok(());
             }
             ready.clear();
-            ready.extend(self.epoll.wait(100)?.iter().map(|event| event.u64));
+            ready.extend(self.epoll.wait(self.wait_ms)?.iter().map(|event| event.u64));
             if !ready.is_empty() {
                 heard = now;
             } else if now - heard > PATIENCE {
