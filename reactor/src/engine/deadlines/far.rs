@@ -20,7 +20,7 @@
 use super::Entry;
 use super::places::{Place, Places};
 
-/// A segment with more entries than this is split. A split takes a tenth of a millisecond or two.
+/// A segment with more entries than this is split, which takes half a millisecond or so.
 const MOST_IN_SEGMENT: usize = if cfg!(test) { 64 } else { 1 << 15 };
 /// How many entries are sorted at a time, unless their times are all equal.
 const MOST_SORTED: usize = if cfg!(test) { 8 } else { 1 << 11 };
