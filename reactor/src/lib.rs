@@ -47,6 +47,7 @@ pub mod current;
 mod doze;
 mod engine;
 mod event;
+pub mod file;
 mod flags;
 pub mod from_libevent;
 pub mod lane;

@@ -37,6 +37,33 @@ pub(crate) fn set_nonblocking(fd: BorrowedFd<'_>, nonblocking: bool) -> io::Resu
     super::check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, wanted) }).map(drop)
 }
 
+/// Sends up to `count` bytes of `file`, from `offset` on, into `to`.
+#[cfg(target_os = "linux")]
+pub(crate) fn send_file(
+    to: BorrowedFd<'_>,
+    file: BorrowedFd<'_>,
+    offset: u64,
+    count: usize,
+) -> io::Result<usize> {
+    let beyond = |_| io::Error::from(io::ErrorKind::InvalidInput);
+    let mut offset = libc::off64_t::try_from(offset).map_err(beyond)?;
+    // SAFETY: both are open while borrowed; `offset` is one integer that the call reads and writes, and it keeps no pointer to it.
+    let sent =
+        unsafe { libc::sendfile64(to.as_raw_fd(), file.as_raw_fd(), &raw mut offset, count) };
+    super::check_len(sent)
+}
+
+/// Other systems' calls differ in what they count and how they end: read and write there.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn send_file(
+    _to: BorrowedFd<'_>,
+    _file: BorrowedFd<'_>,
+    _offset: u64,
+    _count: usize,
+) -> io::Result<usize> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
 /// A duplicate with a number of at least `lowest`.
 #[cfg(test)]
 pub(crate) fn duplicate_from(

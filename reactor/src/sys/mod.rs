@@ -20,6 +20,7 @@ pub(crate) mod fork;
 pub(crate) mod io_safe;
 pub(crate) mod kqueue;
 pub(crate) mod limits;
+pub(crate) mod map;
 pub(crate) mod numbers;
 #[cfg(any(test, not(target_os = "linux"), levent_libkqueue))]
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
