@@ -12,6 +12,8 @@
 //! futures run inside a levent loop, where they cost no lock, and under any other executor, where the reactor's
 //! background base waits for them.
 //!
+//! [`Buffer`] is a queue of bytes, libevent's evbuffer; it needs no reactor, and knows nothing of tasks.
+//!
 //! # What holds everywhere
 //!
 //! 1. **The operation comes first.** It is tried before anything is waited for, so that what is there already is
@@ -43,6 +45,7 @@
 
 mod accept;
 mod async_io;
+pub mod buffer;
 pub mod net;
 mod operations;
 mod raw_mut;
@@ -51,5 +54,6 @@ mod sockets;
 mod traits;
 
 pub use async_io::Async;
+pub use buffer::Buffer;
 pub use levent_reactor::IoSafe;
 pub use ready::{Readable, ReadableOwned, Writable, WritableOwned};
