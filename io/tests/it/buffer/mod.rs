@@ -2,8 +2,14 @@
 
 mod append;
 mod consume;
+mod freeze;
+mod lines;
+mod looking;
 mod moves;
+mod notify;
+mod references;
 mod reserve;
+mod search;
 mod shape;
 
 use levent_io::Buffer;
