@@ -2,6 +2,7 @@
 
 mod append;
 mod consume;
+mod files;
 mod freeze;
 mod lines;
 mod looking;
@@ -11,6 +12,7 @@ mod references;
 mod reserve;
 mod search;
 mod shape;
+mod transfer;
 
 use levent_io::Buffer;
 use levent_io::buffer::Change;
