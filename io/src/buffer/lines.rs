@@ -108,8 +108,6 @@ impl Buffer {
         }
         let line = self.copied(end.start)?;
         self.discard(end.end);
-        // What follows has not been looked at.
-        self.scan.reset();
         self.notify();
         Ok(Some(line))
     }

@@ -154,7 +154,7 @@ fn shortened_file_is_an_error() {
     assert_holds(&buffer, b"b");
 }
 
-/// Cut, moved, shared, searched and pulled up: a segment's bytes are its bytes (EB-83).
+/// Cut, moved, shared, searched, copied and pulled up: a segment's bytes are its bytes (EB-33, EB-83).
 #[test]
 fn segment_is_as_good_as_memory() {
     let data = noise(10_000);
@@ -252,7 +252,7 @@ fn every_way_delivers_the_same_bytes() {
     }
 }
 
-/// A file that is sent is not read, and a limit holds for it, too (EB-82, EB-95).
+/// A file that is sent is not read, without a flag that says so before, and a limit holds for it, too (EB-82, EB-95, EB-113).
 #[cfg(target_os = "linux")]
 #[test]
 fn sent_file_is_not_read() {

@@ -4,6 +4,8 @@ use super::{Log, assert_holds, chunked};
 use levent_io::Buffer;
 use levent_io::buffer::{Eol, Side};
 use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[track_caller]
 fn assert_lines(eol: Eol, text: &[u8], expected: &[&[u8]], left: &[u8]) {
@@ -123,6 +125,30 @@ fn strict_end_across_chunks() {
     assert_holds(&buffer, b"");
 }
 
+/// A line that is there and cannot be copied is still there for the next try, its end included (EB-75).
+#[test]
+fn line_that_cannot_be_copied_stays() {
+    /// Memory that can be looked at so many times.
+    struct Fickle(AtomicUsize);
+    impl AsRef<[u8]> for Fickle {
+        fn as_ref(&self) -> &[u8] {
+            match self.0.fetch_sub(1, Ordering::Relaxed) {
+                0 => b"",
+                _ => b"ne\n",
+            }
+        }
+    }
+    // Once to append it, and once to find the end.
+    let owner = Arc::new(Fickle(AtomicUsize::new(2)));
+    let mut buffer = Buffer::from("li");
+    buffer.append_owner(owner).unwrap();
+    let log = Log::of(&mut buffer);
+    assert!(buffer.take_line(Eol::Lf).is_err());
+    assert_eq!((buffer.len(), log.take()), (5, vec![]));
+    // The count has wrapped: from now on all is well.
+    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"line");
+}
+
 /// A frozen start gives no line, and keeps it (EB-76).
 #[test]
 fn frozen_start_keeps_its_lines() {
@@ -152,25 +178,38 @@ fn lines_have_a_limit() {
     assert_eq!(buffer.len(), 7);
 }
 
-/// What has been looked through is remembered only as long as it is true: after prepending, draining, and for another kind of end (EB-77).
+/// What has been looked through is remembered only as long as it is true: after draining, moving and prepending, and for another kind of
+/// end (EB-77).
 #[test]
 fn remembered_prefix_is_never_wrong() {
-    let mut buffer = Buffer::from("a\rbc");
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
+    let searched = || {
+        let mut buffer = Buffer::from("a\rlong line without that end");
+        assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
+        buffer
+    };
+    let mut buffer = searched();
     assert_eq!(buffer.take_line(Eol::Any).unwrap().unwrap(), b"a");
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
+
+    // What lies in front has never been looked at.
+    let mut buffer = searched();
     buffer.prepend(b"x\ny").unwrap();
     assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"x");
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
-    buffer.drain(1).unwrap();
-    buffer.append(b"\nd").unwrap();
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"bc");
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
+    let mut buffer = searched();
     buffer.prepend_buffer(&mut Buffer::from("e\n")).unwrap();
     assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"e");
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap(), None);
-    let mut other = Buffer::new();
-    other.append_from(&mut buffer, 1).unwrap();
-    buffer.append(b"\n").unwrap();
-    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"");
+
+    // What comes later lies nearer to the front than it would have.
+    let mut buffer = searched();
+    buffer.drain(20).unwrap();
+    buffer.append(b"\nmore and more text").unwrap();
+    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"that end");
+    let mut buffer = searched();
+    Buffer::new().append_from(&mut buffer, 20).unwrap();
+    buffer.append(b"\nmore and more text").unwrap();
+    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"that end");
+    let mut buffer = searched();
+    Buffer::new().append_buffer(&mut buffer).unwrap();
+    buffer.append(b"1\n2\n and more and more text").unwrap();
+    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"1");
+    assert_eq!(buffer.take_line(Eol::Lf).unwrap().unwrap(), b"2");
 }

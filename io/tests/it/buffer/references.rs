@@ -195,7 +195,7 @@ fn inconstant_owner_is_an_error() {
     assert_holds(&buffer, b"cd");
 }
 
-/// `Bytes` are shared, too (EB-42).
+/// `Bytes` are shared, too.
 #[cfg(feature = "bytes")]
 #[test]
 fn bytes_are_shared() {
