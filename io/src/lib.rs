@@ -51,9 +51,11 @@ mod operations;
 mod raw_mut;
 mod ready;
 mod sockets;
+pub mod stream;
 mod traits;
 
 pub use async_io::Async;
 pub use buffer::Buffer;
 pub use levent_reactor::IoSafe;
 pub use ready::{Readable, ReadableOwned, Writable, WritableOwned};
+pub use stream::BufferedStream;

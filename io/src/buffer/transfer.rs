@@ -29,6 +29,12 @@ const WRITE_PIECES: usize = 64;
 /// The most blocks that one vectored read fills, besides the room of the last chunk.
 const READ_BLOCKS: usize = 5;
 
+/// What they are sure to hold: a small one and large ones.
+const READ_SURE: usize = SMALL + (READ_BLOCKS - 1) * LARGE;
+
+/// How many pieces every system takes at once.
+const SLICES_SURE: usize = 16;
+
 impl Buffer {
     /// Appends what one read of `reader` brings, at most `limit` bytes and at most [`max_read`](Buffer::max_read), and returns how many (EB-89).
     ///
@@ -163,6 +169,19 @@ impl Buffer {
             }
         };
         self.written(written)
+    }
+
+    /// How many bytes a `read_from` with this limit surely asks for: a read that brings fewer was short.
+    pub(crate) fn read_len(&self, limit: usize) -> usize {
+        limit.min(self.max_read()).min(READ_SURE)
+    }
+
+    /// How many bytes a `send_to` with this limit surely offers: a write that takes fewer was short. 0 where that says nothing: how much `sendfile` moves
+    /// depends on the file, too.
+    pub(crate) fn write_len(&self, limit: usize) -> usize {
+        let memory = |chunk: &&Chunk| chunk.unread_file().is_none();
+        let lens = self.chain.iter().take_while(memory).take(SLICES_SURE);
+        lens.fold(0, |len, chunk| len + chunk.len()).min(limit)
     }
 
     /// The most that one [`read_from`](Buffer::read_from) takes: [`DEFAULT_MAX_READ`] unless it has been set (EB-90).

@@ -316,6 +316,14 @@ impl TcpStream {
     }
 }
 
+impl TcpStream {
+    /// The socket and its registration, for buffered streams.
+    #[inline]
+    pub(crate) fn async_io(&self) -> &Async<std::net::TcpStream> {
+        &self.inner
+    }
+}
+
 impl From<Async<std::net::TcpStream>> for TcpStream {
     fn from(stream: Async<std::net::TcpStream>) -> TcpStream {
         TcpStream {

@@ -225,6 +225,14 @@ impl UnixStream {
     }
 }
 
+impl UnixStream {
+    /// The socket and its registration, for buffered streams.
+    #[inline]
+    pub(crate) fn async_io(&self) -> &Async<std_unix::UnixStream> {
+        &self.inner
+    }
+}
+
 impl From<Async<std_unix::UnixStream>> for UnixStream {
     fn from(stream: Async<std_unix::UnixStream>) -> UnixStream {
         UnixStream {

@@ -1,0 +1,162 @@
+//! Streams that are not there yet: what is written meanwhile is sent when they are.
+//!
+//! Invariants
+//! 1. Nothing happens inside the call that begins a connect (BE-40): the first wait begins it.
+//! 2. Its end is told once: `Connected` before anything else (BE-41), or `ConnectFailed` alone (BE-44), and then both directions have ended with the error.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use super::side::End;
+use super::{BufferedStream, Direction, Event, seam};
+use crate::net::{AsyncToSocketAddrs, TcpStream};
+
+/// The future of a transport. Never locked: the lock makes a stream `Sync` with futures that are not.
+pub(super) struct Connecting<S>(Mutex<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>);
+
+impl<S> Connecting<S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
+        let future = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        future.as_mut().poll(cx)
+    }
+}
+
+impl<S> fmt::Debug for Connecting<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connecting")
+    }
+}
+
+impl BufferedStream<TcpStream> {
+    /// Connects, and answers with the stream.
+    ///
+    /// All addresses of a name are tried, in order, until one answers (BE-50). Names are looked up without holding up the loop (BE-48).
+    ///
+    /// # Errors
+    ///
+    /// That of the last address; the resolver's for a name; `InvalidInput` if there is no address.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> std::io::Result<()> {
+    /// use levent_io::stream::BufferedStream;
+    ///
+    /// let mut stream = BufferedStream::connect("localhost:7000").await?;
+    /// stream.write_all(b"hello").await?;
+    /// stream.close().await
+    /// # }
+    /// ```
+    pub async fn connect<A: AsyncToSocketAddrs>(addr: A) -> io::Result<Self> {
+        Ok(BufferedStream::socket(TcpStream::connect(addr).await?))
+    }
+
+    /// A stream that connects while it is waited for: what is written before is sent then (BE-43).
+    ///
+    /// [`event`](BufferedStream::event) tells when it is [`Connected`](Event::Connected), or
+    /// [`ConnectFailed`](Event::ConnectFailed); in the second case every operation answers with the error. The write timeout limits the connect (BE-46).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> std::io::Result<()> {
+    /// use levent_io::stream::{BufferedStream, Event};
+    /// use std::time::Duration;
+    ///
+    /// let mut stream = BufferedStream::connecting("localhost:7000");
+    /// stream.set_timeouts(None, Some(Duration::from_secs(10)));
+    /// stream.try_write(b"GET / HTTP/1.0\r\n\r\n")?;
+    /// assert_eq!(stream.event().await, Event::Connected);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn connecting<A>(addr: A) -> Self
+    where
+        A: AsyncToSocketAddrs + Send + Sync + 'static,
+    {
+        BufferedStream::to_come(seam::socket::<TcpStream>, async move {
+            TcpStream::connect(addr).await
+        })
+    }
+}
+
+impl<S> BufferedStream<S> {
+    /// A stream whose transport is made by `future`.
+    pub(crate) fn to_come(
+        seam: seam::Seam<S>,
+        future: impl Future<Output = io::Result<S>> + Send + 'static,
+    ) -> BufferedStream<S> {
+        BufferedStream {
+            connecting: Some(Box::new(Connecting(Mutex::new(Box::pin(future))))),
+            ..BufferedStream::without(seam)
+        }
+    }
+
+    /// `Ready` unless a connect is under way. How it ended is in the sides.
+    #[inline]
+    pub(super) fn poll_connected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.connecting {
+            None => Poll::Ready(()),
+            Some(_) => self.poll_connecting(cx),
+        }
+    }
+
+    #[cold]
+    fn poll_connecting(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(connecting) = &mut self.connecting else {
+            return Poll::Ready(());
+        };
+        match connecting.poll(cx) {
+            Poll::Ready(Ok(transport)) => {
+                self.connecting = None;
+                self.transport = Some(transport);
+                self.pending.add(Event::Connected);
+                if let Some(timing) = &mut self.timing {
+                    timing.stop(Direction::Write);
+                }
+            }
+            Poll::Ready(Err(error)) => {
+                self.connecting = None;
+                let end = End::from(error);
+                self.pending.add(Event::ConnectFailed);
+                self.reading.end = Some(end.clone());
+                self.writing.end = Some(end);
+                self.stop_timers();
+            }
+            Poll::Pending => {
+                let Some(timing) = &mut self.timing else {
+                    return Poll::Pending;
+                };
+                ready!(timing.poll(Direction::Write, cx));
+                // The attempt is given up: there is nothing to go on with.
+                let late = io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the connection could not be made within the write timeout",
+                );
+                self.connecting = None;
+                let end = End::from(late);
+                self.pending.add(Event::Timeout(Direction::Write));
+                self.reading.end = Some(end.clone());
+                self.writing.end = Some(end);
+                self.stop_timers();
+            }
+        }
+        self.waiters.wake_all();
+        Poll::Ready(())
+    }
+
+    fn stop_timers(&mut self) {
+        if let Some(timing) = &mut self.timing {
+            timing.stop(Direction::Read);
+            timing.stop(Direction::Write);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! One direction of a stream: its settings, and how it ended.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use super::Direction;
+use super::settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
+
+/// How much a fill asks for at first: one small block.
+const STEP_MIN: usize = 4 << 10;
+
+#[derive(Debug)]
+pub(super) struct Side {
+    /// The user's wish (BE-4).
+    pub(super) is_enabled: bool,
+    /// The buffer has reached the high mark and not yet come down to the low one.
+    pub(super) is_full: bool,
+    pub(super) low: usize,
+    /// `usize::MAX` for none.
+    pub(super) high: usize,
+    /// The most that one operation of the transport moves.
+    pub(super) max_single: usize,
+    /// How much the next fill asks for: grows while fills are full, so that an interactive stream takes small blocks and a bulk one few calls.
+    pub(super) step: usize,
+    /// The transport may hold bytes of ours: it has not been flushed since it took some.
+    pub(super) is_held: bool,
+    /// `Some` from the end of stream, error or timeout until the direction is enabled again.
+    pub(super) end: Option<End>,
+}
+
+impl Side {
+    pub(super) fn reading() -> Side {
+        Side {
+            is_enabled: true,
+            is_full: false,
+            low: 0,
+            high: DEFAULT_HIGH_MARK,
+            max_single: DEFAULT_MAX_SINGLE,
+            step: STEP_MIN,
+            is_held: false,
+            end: None,
+        }
+    }
+
+    pub(super) fn writing() -> Side {
+        Side {
+            low: DEFAULT_HIGH_MARK / 2,
+            ..Side::reading()
+        }
+    }
+
+    /// Keeps `is_full` true to the buffer's length: up at the high mark, down at the low one.
+    pub(super) fn settle(&mut self, len: usize) {
+        if len >= self.high {
+            self.is_full = true;
+        } else if len <= self.low {
+            self.is_full = false;
+        }
+    }
+
+    /// A fill was allowed `granted` bytes and brought `moved`.
+    pub(super) fn adapt(&mut self, granted: usize, moved: usize) {
+        if moved == granted && granted >= self.step {
+            self.step = (self.step * 4).min(self.max_single.max(STEP_MIN));
+        } else if moved <= self.step / 8 && self.step > STEP_MIN {
+            self.step = (self.step / 4).max(STEP_MIN);
+        }
+    }
+}
+
+/// Why a direction does nothing any more.
+#[derive(Clone)]
+pub(super) enum End {
+    /// The peer has finished: no error.
+    Eof,
+    /// Nothing moved for the direction's timeout.
+    TimedOut,
+    /// We have finished.
+    Closed,
+    Os(i32),
+    Failed(Arc<io::Error>),
+}
+
+impl End {
+    /// What an operation that runs into it answers: 0 bytes, or the error, each time a new one that says the same.
+    pub(super) fn answer(&self, direction: Direction) -> io::Result<usize> {
+        Err(match self {
+            End::Eof => return Ok(0),
+            End::Closed => io::Error::new(
+                io::ErrorKind::BrokenPipe,
+                "the stream has been closed for writing: write before `close`",
+            ),
+            End::TimedOut => io::Error::new(
+                io::ErrorKind::TimedOut,
+                match direction {
+                    Direction::Read => {
+                        "nothing came for the read timeout: enable reading to go on, or drop the stream"
+                    }
+                    Direction::Write => {
+                        "nothing could be sent for the write timeout: enable writing to go on, or drop the stream"
+                    }
+                },
+            ),
+            End::Os(code) => io::Error::from_raw_os_error(*code),
+            End::Failed(error) => io::Error::new(error.kind(), Shared(error.clone())),
+        })
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> End {
+        match error.raw_os_error() {
+            Some(code) => End::Os(code),
+            None => End::Failed(Arc::new(error)),
+        }
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::Eof => f.write_str("Eof"),
+            End::TimedOut => f.write_str("TimedOut"),
+            End::Closed => f.write_str("Closed"),
+            End::Os(code) => io::Error::from_raw_os_error(*code).fmt(f),
+            End::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+/// An error that is told more than once.
+#[derive(Debug)]
+struct Shared(Arc<io::Error>);
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Shared {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The shared error's own place in the chain is taken by this one, which prints the same.
+        self.0.get_ref().map(|inner| inner as _)
+    }
+}
