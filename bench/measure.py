@@ -46,6 +46,7 @@ SERVERS = {
     "echo-epoll": ("echo-epoll", "{port}", False),
     "echo-ours": ("echo-ours", "{port}", True),
     "echo-ours-reactor": ("echo-ours-reactor", "{port}", False),
+    "echo-ours-stream": ("echo-ours-stream", "{port}", False),
     "examples/echo": ("examples/echo", "127.0.0.1:{port}", True),
     "examples/reactor_echo": ("examples/reactor_echo", "127.0.0.1:{port}", False),
 }
@@ -269,6 +270,41 @@ def cpu():
     )
 
 
+def streams():
+    """Buffered streams against libevent's, and both against the bare loop, by the size of the messages."""
+    names = ["echo-epoll", "echo-ours-stream", *peers("echo-libevent")]
+    rounds, seconds = (3, 0.5) if QUICK else (9, 1.0)
+    rows = []
+    for size in (64, OWN_BUFFER):
+        costs = {name: [] for name in names}
+        for _ in range(rounds):
+            for name in names:
+                with server(name, command=f"{name} {{port}}") as (port, process):
+                    costs[name].append(load("pingpong", port, process, c=64, s=size, d=seconds, w=0.2)["cpu_ns_per_request"])
+        ours = costs["echo-ours-stream"]
+        for name in names:
+            if name == "echo-ours-stream":
+                continue
+            ratios = sorted(mine / theirs for mine, theirs in zip(ours, costs[name]))
+            rows.append(
+                (
+                    f"{size:,}",
+                    name,
+                    f"{statistics.median(ours):,.0f}",
+                    f"{statistics.median(costs[name]):,.0f}",
+                    f"{statistics.median(ratios):.3f}",
+                    f"{min(ours) / min(costs[name]):.3f}",
+                    f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+                )
+            )
+    table(
+        "Echo on buffered streams, server CPU per message, 64 connections",
+        ["bytes", "against", "ours, ns", "theirs, ns", "ratio (median of rounds)", "ratio of the best", "all rounds"],
+        rows,
+        "`echo-libevent` is the same server on libevent's bufferevents.",
+    )
+
+
 def idle():
     rows = []
     for name, (_, _, own) in SERVERS.items():
@@ -381,6 +417,7 @@ ALL = {
     "instructions": instructions,
     "allocations": allocations,
     "cpu": cpu,
+    "streams": streams,
     "chain": chain,
     "timers": timers,
     "idle": idle,

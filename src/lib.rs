@@ -33,6 +33,7 @@
 //! |---|---|
 //! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
 //! | sockets | [`net`]; any descriptor: [`Async`] |
+//! | buffers before and behind them, watermarks, timeouts, limits | [`BufferedStream`], [`stream`]; bytes alone: [`Buffer`] |
 //! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |
 //! | signals | [`ctrl_c`], [`Signals`]; the numbers: [`signal`] |
 //! | the loop itself, with callbacks | [`reactor`] |
@@ -46,6 +47,7 @@
 //! None is on by default, and none changes what the rest does.
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
+//! - `bytes`: [`Buffer`] takes `bytes::Bytes` without a copy.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -63,7 +65,7 @@ pub use levent_signal as signal;
 pub use levent_timer as timer;
 
 pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yield_now};
-pub use levent_io::{Async, net};
+pub use levent_io::{Async, Buffer, BufferedStream, buffer, net, stream};
 pub use levent_signal::{CtrlC, Signals, ctrl_c};
 pub use levent_timer::{
     Elapsed, Interval, Sleep, Timeout, Timer, interval, interval_at, sleep, sleep_until, timeout,

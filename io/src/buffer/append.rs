@@ -149,8 +149,9 @@ impl Buffer {
 
     /// Makes the spare block one of at least `need` bytes.
     pub(super) fn ensure_spare(&mut self, need: usize) -> io::Result<()> {
-        if self.spare.as_ref().is_none_or(|spare| spare.len() < need) {
-            self.spare = Some(Block::of(need, self.len)?);
+        if self.spare().is_none_or(|spare| spare.len() < need) {
+            let spare = Block::of(need, self.len)?;
+            self.set_spare(Some(spare));
         }
         Ok(())
     }
@@ -190,8 +191,8 @@ impl Buffer {
 
     /// A chunk that begins with `data`: the spare block's if that is large enough.
     fn block_with(&mut self, data: &[u8], need: usize) -> io::Result<Chunk> {
-        if self.spare.as_ref().is_some_and(|spare| spare.len() >= need) {
-            if let Some(mut block) = self.spare.take() {
+        if self.spare().is_some_and(|spare| spare.len() >= need) {
+            if let Some(mut block) = self.take_spare() {
                 block[..need].copy_from_slice(data);
                 return Ok(Chunk::own(block, 0, need));
             }

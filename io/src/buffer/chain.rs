@@ -5,9 +5,9 @@
 //! Invariants
 //! 1. Without a first chunk there are no others.
 //! 2. No chunk is empty: libevent's empty blocks, and its marker for the last block with data, have no counterpart (EB-3, EB-4).
-//! 3. An empty chain owns no memory.
+//! 3. Other chunks are in a queue that is never empty: an empty chain owns no memory.
 
-use std::collections::{VecDeque, vec_deque};
+use std::collections::VecDeque;
 use std::iter;
 use std::mem;
 use std::option;
@@ -15,73 +15,108 @@ use std::option;
 use super::chunk::Chunk;
 
 /// The chunks in order.
-pub(super) type Chunks<'a> = iter::Chain<option::Iter<'a, Chunk>, vec_deque::Iter<'a, Chunk>>;
+pub(super) type Chunks<'a> =
+    iter::Chain<option::Iter<'a, Chunk>, iter::Flatten<option::IntoIter<&'a VecDeque<Chunk>>>>;
 
 #[derive(Default)]
 pub(super) struct Chain {
     first: Option<Chunk>,
-    rest: VecDeque<Chunk>,
+    /// Boxed, so that the many buffers which hold one chunk or none are small. `None` if there are no others.
+    #[allow(clippy::box_collection)]
+    rest: Option<Box<VecDeque<Chunk>>>,
 }
 
 impl Chain {
     pub(super) fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.rest.len()
+        let rest = self.rest.as_ref().map_or(0, |rest| rest.len());
+        usize::from(self.first.is_some()) + rest
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
+    /// Is there one chunk, and no other?
+    #[inline]
+    pub(super) fn is_single(&self) -> bool {
+        self.first.is_some() && self.rest.is_none()
+    }
+
     pub(super) fn iter(&self) -> Chunks<'_> {
-        self.first.iter().chain(&self.rest)
+        let rest = self.rest.as_deref();
+        self.first.iter().chain(rest.into_iter().flatten())
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Chunk> {
-        self.first.iter_mut().chain(&mut self.rest)
+        let rest = self.rest.as_deref_mut();
+        self.first.iter_mut().chain(rest.into_iter().flatten())
     }
 
+    #[inline]
     pub(super) fn front(&self) -> Option<&Chunk> {
         self.first.as_ref()
     }
 
+    #[inline]
     pub(super) fn front_mut(&mut self) -> Option<&mut Chunk> {
         self.first.as_mut()
     }
 
+    #[inline]
     pub(super) fn back(&self) -> Option<&Chunk> {
-        self.rest.back().or(self.first.as_ref())
+        match &self.rest {
+            None => self.first.as_ref(),
+            Some(rest) => rest.back(),
+        }
     }
 
+    #[inline]
     pub(super) fn back_mut(&mut self) -> Option<&mut Chunk> {
-        self.rest.back_mut().or(self.first.as_mut())
+        match &mut self.rest {
+            None => self.first.as_mut(),
+            Some(rest) => rest.back_mut(),
+        }
     }
 
+    #[inline]
     pub(super) fn push_back(&mut self, chunk: Chunk) {
         debug_assert!(chunk.len() > 0);
         if self.first.is_none() {
             self.first = Some(chunk);
         } else {
-            self.rest.push_back(chunk);
+            self.rest.get_or_insert_default().push_back(chunk);
         }
     }
 
     pub(super) fn push_front(&mut self, chunk: Chunk) {
         debug_assert!(chunk.len() > 0);
         if let Some(second) = self.first.replace(chunk) {
-            self.rest.push_front(second);
+            self.rest.get_or_insert_default().push_front(second);
         }
     }
 
+    #[inline]
     pub(super) fn pop_front(&mut self) -> Option<Chunk> {
-        let front = mem::replace(&mut self.first, self.rest.pop_front());
-        self.release();
-        front
+        match &mut self.rest {
+            None => self.first.take(),
+            Some(rest) => {
+                let front = mem::replace(&mut self.first, rest.pop_front());
+                self.release();
+                front
+            }
+        }
     }
 
     pub(super) fn pop_back(&mut self) -> Option<Chunk> {
-        let back = self.rest.pop_back().or_else(|| self.first.take());
-        self.release();
-        back
+        match &mut self.rest {
+            None => self.first.take(),
+            Some(rest) => {
+                let back = rest.pop_back();
+                self.release();
+                back
+            }
+        }
     }
 
     /// Takes all chunks of `other` behind its own. They move, not the bytes in them; O(1) into an empty chain.
@@ -89,23 +124,23 @@ impl Chain {
         if self.first.is_none() {
             *self = other;
         } else if let Some(first) = other.first.take() {
-            self.rest.push_back(first);
-            self.rest.append(&mut other.rest);
+            let rest = self.rest.get_or_insert_default();
+            rest.push_back(first);
+            if let Some(others) = &mut other.rest {
+                rest.append(others);
+            }
         }
     }
 
     fn release(&mut self) {
-        if self.first.is_none() && self.rest.capacity() > 0 {
-            self.rest = VecDeque::new();
+        if self.rest.as_ref().is_some_and(|rest| rest.is_empty()) {
+            self.rest = None;
         }
     }
 }
 
 impl From<Option<Chunk>> for Chain {
     fn from(first: Option<Chunk>) -> Chain {
-        Chain {
-            first,
-            rest: VecDeque::new(),
-        }
+        Chain { first, rest: None }
     }
 }

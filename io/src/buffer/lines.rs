@@ -25,8 +25,8 @@ pub enum Eol {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
     eol: Option<Eol>,
-    /// No such end begins before this position.
-    clean: usize,
+    /// No such end begins before this position. In 32 bits, since every buffer has one: the few bytes behind 4 GiB are looked through again.
+    clean: u32,
 }
 
 impl Scan {
@@ -35,13 +35,15 @@ impl Scan {
     }
 
     pub(super) fn drained(&mut self, count: usize) {
-        self.clean = self.clean.saturating_sub(count);
+        self.clean = self
+            .clean
+            .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
     /// Where the search for `eol` has to begin.
     fn start(&self, eol: Eol) -> usize {
         match self.eol {
-            Some(known) if known == eol => self.clean,
+            Some(known) if known == eol => self.clean as usize,
             _ => 0,
         }
     }
@@ -50,7 +52,7 @@ impl Scan {
     fn failed(&mut self, eol: Eol, len: usize) {
         *self = Scan {
             eol: Some(eol),
-            clean: len.saturating_sub(1),
+            clean: u32::try_from(len.saturating_sub(1)).unwrap_or(u32::MAX),
         };
     }
 }

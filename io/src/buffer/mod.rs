@@ -47,6 +47,7 @@ mod transfer;
 
 use std::fmt;
 use std::io;
+use std::num::NonZeroU32;
 
 use chain::Chain;
 use freeze::Frozen;
@@ -101,13 +102,19 @@ pub use transfer::DEFAULT_MAX_READ;
 pub struct Buffer {
     chain: Chain,
     len: usize,
-    /// Room behind the last chunk that holds no bytes yet.
-    spare: Option<Block>,
     frozen: Frozen,
     /// How far the search for the end of a line has come.
     scan: Scan,
     /// The most that one `read_from` takes; `None` is the default.
-    max_read: Option<usize>,
+    max_read: Option<NonZeroU32>,
+    /// `None` unless one of the two is there. Boxed: buffers are part of every idle stream.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// Room behind the last chunk that holds no bytes yet.
+    spare: Option<Block>,
     /// `None` until there is an observer.
     observers: Option<Box<Observers>>,
 }
@@ -143,7 +150,7 @@ impl Buffer {
     #[must_use]
     pub fn footprint(&self) -> usize {
         let chunks: usize = self.chain.iter().map(|chunk| chunk.footprint()).sum();
-        chunks + self.spare.as_ref().map_or(0, |block| block.len())
+        chunks + self.spare().map_or(0, |block| block.len())
     }
 
     /// How many chunks the bytes lie in: as many `IoSlice`s show them all. O(1).
@@ -155,8 +162,54 @@ impl Buffer {
     /// Called when the last byte has gone: an empty buffer owns nothing.
     fn release(&mut self) {
         debug_assert!(self.len == 0 && self.chain.is_empty());
-        self.spare = None;
+        self.set_spare(None);
         self.scan.reset();
+    }
+
+    #[inline]
+    fn spare(&self) -> Option<&Block> {
+        self.rare.as_ref()?.spare.as_ref()
+    }
+
+    fn take_spare(&mut self) -> Option<Block> {
+        let spare = self.rare.as_mut()?.spare.take();
+        self.settle_rare();
+        spare
+    }
+
+    #[inline]
+    fn set_spare(&mut self, spare: Option<Block>) {
+        if self.rare.is_some() || spare.is_some() {
+            self.rare.get_or_insert_default().spare = spare;
+            self.settle_rare();
+        }
+    }
+
+    /// The observers, made if need be.
+    fn make_observers(&mut self) -> &mut Observers {
+        let rare = self.rare.get_or_insert_default();
+        rare.observers.get_or_insert_default()
+    }
+
+    #[inline]
+    fn observers(&self) -> Option<&Observers> {
+        self.rare.as_ref()?.observers.as_deref()
+    }
+
+    #[inline]
+    fn observers_mut(&mut self) -> Option<&mut Observers> {
+        self.rare.as_mut()?.observers.as_deref_mut()
+    }
+
+    /// Frees the box when nothing is in it.
+    fn settle_rare(&mut self) {
+        if let Some(Rare {
+            spare: None,
+            observers: None,
+        }) = self.rare.as_deref()
+        {
+            self.rare = None;
+        }
     }
 
     /// Could `more` bytes come in without the length overflowing (EB-6)?
@@ -179,10 +232,7 @@ impl fmt::Debug for Buffer {
             .field("footprint", &self.footprint())
             .field("frozen", &self.frozen)
             .field("max_read", &self.max_read())
-            .field(
-                "observers",
-                &self.observers.as_ref().map_or(0, |all| all.count()),
-            )
+            .field("observers", &self.observers().map_or(0, Observers::count))
             .finish()
     }
 }

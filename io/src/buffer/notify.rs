@@ -104,7 +104,7 @@ impl Buffer {
         &mut self,
         callback: impl FnMut(&mut Buffer, Change) + Send + 'static,
     ) -> ObserverId {
-        let observers = self.observers.get_or_insert_default();
+        let observers = self.make_observers();
         observers.last_id += 1;
         let id = observers.last_id;
         observers.list.push(Observer {
@@ -117,7 +117,7 @@ impl Buffer {
 
     /// Removes an observer. False if it is not there any more (EB-105).
     pub fn remove_observer(&mut self, id: ObserverId) -> bool {
-        let Some(observers) = &mut self.observers else {
+        let Some(observers) = self.observers_mut() else {
             return false;
         };
         let Some(index) = observers
@@ -135,7 +135,7 @@ impl Buffer {
 
     /// Removes all observers, forgets the changes they have not been told of, and ends deferring.
     pub fn clear_observers(&mut self) {
-        let Some(observers) = &mut self.observers else {
+        let Some(observers) = self.observers_mut() else {
             return;
         };
         let is_running = observers.is_running;
@@ -145,7 +145,10 @@ impl Buffer {
             observers.pending = None;
             observers.is_deferred = false;
         } else {
-            self.observers = None;
+            if let Some(rare) = &mut self.rare {
+                rare.observers = None;
+            }
+            self.settle_rare();
         }
         drop(removed);
     }
@@ -153,8 +156,7 @@ impl Buffer {
     /// Lets an observer hear of changes or not. What it missed is not told later (EB-102). False if it is not there any more.
     pub fn enable_observer(&mut self, id: ObserverId, is_enabled: bool) -> bool {
         let observer = self
-            .observers
-            .as_mut()
+            .observers_mut()
             .and_then(|observers| observers.find(id.0));
         match observer {
             Some(observer) => {
@@ -169,14 +171,14 @@ impl Buffer {
     ///
     /// The owner of the buffer decides when that is: in a callback of its loop, or before its task waits.
     pub fn defer_changes(&mut self) {
-        self.observers.get_or_insert_default().is_deferred = true;
+        self.make_observers().is_deferred = true;
     }
 
     /// Tells the observers what has been added up since they were last told, in one call each, and defers no more.
     ///
     /// An addition and a removal both count, so `before` and `after` may be the same. No call if nothing happened.
     pub fn deliver_changes(&mut self) {
-        if let Some(observers) = &mut self.observers {
+        if let Some(observers) = self.observers_mut() {
             observers.is_deferred = false;
             self.notify();
         }
@@ -186,7 +188,7 @@ impl Buffer {
     #[inline]
     pub(super) fn note(&mut self, added: usize, deleted: usize) {
         let len = self.len;
-        if let Some(observers) = &mut self.observers {
+        if let Some(observers) = self.observers_mut() {
             if added != 0 || deleted != 0 {
                 let change = observers.pending.get_or_insert_with(|| Change {
                     // Wrapping, since the two may overflow before they cancel.
@@ -202,7 +204,7 @@ impl Buffer {
 
     /// Takes back the note of an addition that was undone.
     pub(super) fn unnote_added(&mut self, added: usize) {
-        if let Some(observers) = &mut self.observers {
+        if let Some(observers) = self.observers_mut() {
             if let Some(change) = &mut observers.pending {
                 change.added = change.added.wrapping_sub(added);
                 if change.added == 0 && change.deleted == 0 {
@@ -215,7 +217,7 @@ impl Buffer {
     /// Tells the observers what is pending. The last step of every operation.
     #[inline]
     pub(super) fn notify(&mut self) {
-        if self.observers.is_some() {
+        if self.observers().is_some() {
             self.run_rounds();
         }
     }
@@ -232,7 +234,7 @@ impl Buffer {
                 match outcome {
                     Ok(()) => self.put_back(id, callback),
                     Err(panic) => {
-                        if let Some(observers) = &mut self.observers {
+                        if let Some(observers) = self.observers_mut() {
                             observers.is_running = false;
                             observers.list.retain(|observer| observer.id != id);
                         }
@@ -240,14 +242,14 @@ impl Buffer {
                     }
                 }
             }
-            if let Some(observers) = &mut self.observers {
+            if let Some(observers) = self.observers_mut() {
                 observers.is_running = false;
             }
         }
     }
 
     fn begin_round(&mut self) -> Option<Change> {
-        let observers = self.observers.as_mut()?;
+        let observers = self.observers_mut()?;
         if observers.is_running || observers.is_deferred {
             return None;
         }
@@ -258,7 +260,7 @@ impl Buffer {
 
     /// Takes the callback of the newest enabled observer that is older than `before`.
     fn next_observer(&mut self, before: u64) -> Option<(u64, Callback)> {
-        let observers = self.observers.as_mut()?;
+        let observers = self.observers_mut()?;
         let observer = observers.list.iter_mut().rev().find(|observer| {
             observer.id < before && observer.is_enabled && observer.callback.is_some()
         })?;
@@ -272,8 +274,7 @@ impl Buffer {
     /// Puts a callback back into the list, unless it has been removed meanwhile.
     fn put_back(&mut self, id: u64, callback: Callback) {
         let observer = self
-            .observers
-            .as_mut()
+            .observers_mut()
             .and_then(|observers| observers.find(id));
         match observer {
             Some(observer) => observer.callback = Some(Mutex::new(callback)),

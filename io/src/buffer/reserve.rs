@@ -51,7 +51,7 @@ impl Buffer {
     /// `PermissionDenied` if the back is frozen, `OutOfMemory` if there is no such piece of memory.
     pub fn reserve(&mut self, size: usize) -> io::Result<Reservation<'_>> {
         self.check_back()?;
-        let had_spare = self.spare.is_some();
+        let had_spare = self.spare().is_some();
         self.expand(size)?;
         let tail = self.room_back();
         // Something is always handed out, so that the pieces of a request for nothing are not a special case.
@@ -76,7 +76,7 @@ impl Buffer {
         if tail > 0 && tail >= size {
             return Ok(Reservation::new(self, tail, false, false));
         }
-        let had_spare = self.spare.is_some();
+        let had_spare = self.spare().is_some();
         self.ensure_spare((size - tail).max(1))?;
         Ok(Reservation::new(self, tail, true, !had_spare))
     }
@@ -104,7 +104,8 @@ impl<'a> Reservation<'a> {
             (1.., Some(back)) => back.spare_back(),
             _ => &mut [],
         };
-        let spare = match (self.has_spare, &mut self.buffer.spare) {
+        let rare = self.buffer.rare.as_mut();
+        let spare = match (self.has_spare, rare.and_then(|rare| rare.spare.as_mut())) {
             (true, Some(block)) => &mut block[..],
             _ => &mut [],
         };
@@ -162,11 +163,11 @@ impl<'a> Reservation<'a> {
             back.grow_back(in_tail);
         }
         if in_spare > 0 {
-            if let Some(block) = buffer.spare.take() {
+            if let Some(block) = buffer.take_spare() {
                 buffer.chain.push_back(Chunk::own(block, 0, in_spare));
             }
         } else if is_unused {
-            buffer.spare = None;
+            buffer.set_spare(None);
         }
         buffer.len += in_tail + in_spare;
         buffer.note(in_tail + in_spare, 0);
@@ -176,7 +177,7 @@ impl<'a> Reservation<'a> {
     }
 
     fn spare_len(&self) -> usize {
-        match (self.has_spare, &self.buffer.spare) {
+        match (self.has_spare, self.buffer.spare()) {
             (true, Some(block)) => block.len(),
             _ => 0,
         }
@@ -187,7 +188,7 @@ impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         // A buffer that was asked in vain does not keep the block, or an idle one would own memory.
         if self.is_new {
-            self.buffer.spare = None;
+            self.buffer.set_spare(None);
         }
     }
 }
@@ -197,7 +198,7 @@ impl Deref for Reservation<'_> {
 
     /// The first piece, which is the only one of [`Buffer::reserve`].
     fn deref(&self) -> &[u8] {
-        match (self.tail, self.buffer.chain.back(), &self.buffer.spare) {
+        match (self.tail, self.buffer.chain.back(), self.buffer.spare()) {
             (1.., Some(back), _) => back.room_behind(),
             (_, _, Some(block)) => block,
             _ => &[],

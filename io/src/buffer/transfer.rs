@@ -11,6 +11,7 @@
 
 use std::array;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 
 use levent_reactor::file::send_file;
@@ -57,6 +58,38 @@ impl Buffer {
             return Ok(0);
         }
         self.check_len(wanted)?;
+        let count = if wanted <= LARGE && self.room_back() == 0 {
+            self.read_block(reader, wanted)?
+        } else {
+            self.read_pieces(reader, wanted)?
+        };
+        self.len += count;
+        self.note(count, 0);
+        self.notify();
+        Ok(count)
+    }
+
+    /// One read into one new block: the way of most reads, since most find the buffer empty.
+    #[inline]
+    fn read_block<R: Read + ?Sized>(&mut self, reader: &mut R, wanted: usize) -> io::Result<usize> {
+        let mut block = Block::of(wanted, 0)?;
+        let room = &mut block[..wanted];
+        let count = again(|| reader.read(room))?;
+        if count > wanted {
+            return Err(claims_too_much());
+        }
+        if count > 0 {
+            self.chain.push_back(Chunk::own(block, 0, count));
+        }
+        Ok(count)
+    }
+
+    /// One vectored read into the room of the last chunk and new blocks.
+    fn read_pieces<R: Read + ?Sized>(
+        &mut self,
+        reader: &mut R,
+        wanted: usize,
+    ) -> io::Result<usize> {
         let mut blocks: [Option<Block>; READ_BLOCKS] = array::from_fn(|_| None);
         let in_tail = self.room_back().min(wanted);
         let room = in_tail + Self::read_blocks(&mut blocks, wanted - in_tail)?;
@@ -99,9 +132,6 @@ impl Buffer {
                 left -= filled;
             }
         }
-        self.len += count;
-        self.note(count, 0);
-        self.notify();
         Ok(count)
     }
 
@@ -179,6 +209,13 @@ impl Buffer {
     /// How many bytes a `send_to` with this limit surely offers: a write that takes fewer was short. 0 where that says nothing: how much `sendfile` moves
     /// depends on the file, too.
     pub(crate) fn write_len(&self, limit: usize) -> usize {
+        if self.chain.is_single() {
+            let front = self
+                .chain
+                .front()
+                .filter(|front| front.unread_file().is_none());
+            return front.map_or(0, Chunk::len).min(limit);
+        }
         let memory = |chunk: &&Chunk| chunk.unread_file().is_none();
         let lens = self.chain.iter().take_while(memory).take(SLICES_SURE);
         lens.fold(0, |len, chunk| len + chunk.len()).min(limit)
@@ -187,7 +224,8 @@ impl Buffer {
     /// The most that one [`read_from`](Buffer::read_from) takes: [`DEFAULT_MAX_READ`] unless it has been set (EB-90).
     #[must_use]
     pub fn max_read(&self) -> usize {
-        self.max_read.unwrap_or(DEFAULT_MAX_READ)
+        self.max_read
+            .map_or(DEFAULT_MAX_READ, |most| most.get() as usize)
     }
 
     /// Sets the most that one [`read_from`](Buffer::read_from) takes, in bytes.
@@ -198,14 +236,17 @@ impl Buffer {
     ///
     /// `InvalidInput` for 0, which would look like the end of every stream, and for more than `i32::MAX` (EB-92).
     pub fn set_max_read(&mut self, bytes: usize) -> io::Result<()> {
-        if bytes == 0 || bytes > i32::MAX as usize {
-            return Err(io::Error::new(
+        let most = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
+        match most.filter(|most| most.get() <= i32::MAX as u32) {
+            Some(most) => {
+                self.max_read = Some(most);
+                Ok(())
+            }
+            None => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "a read takes at least one byte, and at most 2 GiB: set a number in between",
-            ));
+            )),
         }
-        self.max_read = Some(bytes);
-        Ok(())
     }
 
     /// Puts blocks for at least `wanted` bytes into `blocks`, or for as many as fit, and returns for how many.
@@ -215,10 +256,11 @@ impl Buffer {
             if room >= wanted {
                 break;
             }
-            // A small block first: most answers are short, and may lie there for long.
-            let size = match room {
-                0 => SMALL,
-                _ => (wanted - room).min(LARGE),
+            // A small block first, where that leaves large ones to be filled: most answers are short, and may lie there for long. Who asks for large
+            // ones alone expects to fill them.
+            let size = match (wanted - room) % LARGE {
+                1..=SMALL => SMALL,
+                _ => LARGE,
             };
             let block = Block::of(size, 0)?;
             room += block.len();
@@ -238,6 +280,27 @@ impl Buffer {
 
     /// One write of the pieces in front of the first file that is not in memory.
     fn write_memory<W: Write + ?Sized>(&self, writer: &mut W, limit: usize) -> io::Result<usize> {
+        let (accepted, offered) = match self.chain.front() {
+            // One piece is most of what is ever written.
+            Some(front) if self.chain.is_single() || front.len() >= limit => {
+                let bytes = front.try_bytes()?;
+                let bytes = &bytes[..bytes.len().min(limit)];
+                (again(|| writer.write(bytes))?, bytes.len())
+            }
+            _ => self.write_pieces(writer, limit)?,
+        };
+        if accepted > offered {
+            return Err(claims_too_much());
+        }
+        Ok(accepted)
+    }
+
+    /// One vectored write: how much was accepted, and how much offered.
+    fn write_pieces<W: Write + ?Sized>(
+        &self,
+        writer: &mut W,
+        limit: usize,
+    ) -> io::Result<(usize, usize)> {
         let mut slices = [IoSlice::new(&[]); WRITE_PIECES];
         let mut used = 0;
         let mut total = 0;
@@ -255,10 +318,7 @@ impl Buffer {
             [one] => again(|| writer.write(one))?,
             more => again(|| writer.write_vectored(more))?,
         };
-        if accepted > total {
-            return Err(claims_too_much());
-        }
-        Ok(accepted)
+        Ok((accepted, total))
     }
 
     /// One write of the first piece of the file at the front.

@@ -127,8 +127,8 @@ impl<S> BufferedStream<S> {
                 self.connecting = None;
                 let end = End::from(error);
                 self.pending.add(Event::ConnectFailed);
-                self.reading.end = Some(end.clone());
-                self.writing.end = Some(end);
+                self.reading.end = Some(Box::new(end.clone()));
+                self.writing.end = Some(Box::new(end));
                 self.stop_timers();
             }
             Poll::Pending => {
@@ -144,8 +144,8 @@ impl<S> BufferedStream<S> {
                 self.connecting = None;
                 let end = End::from(late);
                 self.pending.add(Event::Timeout(Direction::Write));
-                self.reading.end = Some(end.clone());
-                self.writing.end = Some(end);
+                self.reading.end = Some(Box::new(end.clone()));
+                self.writing.end = Some(Box::new(end));
                 self.stop_timers();
             }
         }

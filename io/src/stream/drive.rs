@@ -85,7 +85,7 @@ impl<S> BufferedStream<S> {
         let with = &mut Context::from_waker(joined.as_ref().unwrap_or(cx.waker()));
         if let Poll::Ready(()) = self.poll_connected(with) {
             let _ = self.send(with, Role::Listener);
-            let high = self.reading.high;
+            let high = self.reading.high();
             self.reading.settle(self.input.len());
             while !self.reading.is_full {
                 let filled = self.read_once(with, Role::Listener, high, true);
@@ -121,7 +121,7 @@ impl<S> BufferedStream<S> {
         let Some(transport) = &mut self.transport else {
             return self.check_late(Direction::Read, cx, role);
         };
-        let want = room.min(side.step).min(side.max_single);
+        let want = room.min(side.next_fill());
         let filled = (self.seam)(transport, cx, Request::Fill(&mut self.input, want));
         match filled {
             Poll::Ready(Ok(0)) => {
@@ -147,7 +147,7 @@ impl<S> BufferedStream<S> {
     fn fill_ahead(&mut self, cx: &mut Context<'_>, role: Role) {
         self.reading.settle(self.input.len());
         while !self.reading.is_full && self.reading.end.is_none() {
-            let filled = self.read_once(cx, role, self.reading.high, false);
+            let filled = self.read_once(cx, role, self.reading.high(), false);
             self.reading.settle(self.input.len());
             if !matches!(filled, Poll::Ready(Ok(1..))) {
                 break;
@@ -158,7 +158,7 @@ impl<S> BufferedStream<S> {
     /// Writes until there is nothing left, and has it passed on. `Ready(Ok)` when the output is empty and with the transport's peer or kernel.
     fn send(&mut self, cx: &mut Context<'_>, role: Role) -> Poll<io::Result<()>> {
         if self.output.is_empty() && !self.writing.is_held {
-            return Poll::Ready(match &self.writing.end {
+            return Poll::Ready(match self.writing.end.as_deref() {
                 // Closed and everything sent: there is nothing to complain of.
                 Some(End::Closed) | None => Ok(()),
                 Some(end) => end.answer(Direction::Write).map(|_| ()),
@@ -188,7 +188,7 @@ impl<S> BufferedStream<S> {
             let request = if self.output.is_empty() {
                 Request::Flush
             } else {
-                Request::Drain(&mut self.output, side.max_single)
+                Request::Drain(&mut self.output, side.max_single())
             };
             let is_flush = matches!(request, Request::Flush);
             match (self.seam)(transport, cx, request) {
@@ -223,7 +223,7 @@ impl<S> BufferedStream<S> {
     /// Passes the end of writing on, once the output is sent.
     pub(super) fn poll_shut(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_output(cx, Role::Writer, |_| false))?;
-        if let Some(End::Closed) = self.writing.end {
+        if let Some(End::Closed) = self.writing.end.as_deref() {
             return Poll::Ready(Ok(()));
         }
         let joined = self.waiters.join(Role::Writer, cx.waker());

@@ -256,7 +256,7 @@ impl<S> BufferedStream<S> {
     /// Notes how a direction has ended, and that it has to be told.
     fn ended(&mut self, direction: Direction, end: End) {
         self.pending.note(direction, &end);
-        self.side_mut(direction).end = Some(end);
+        self.side_mut(direction).end = Some(Box::new(end));
         if let Some(timing) = &mut self.timing {
             timing.stop(direction);
         }

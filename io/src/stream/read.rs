@@ -2,7 +2,7 @@
 //!
 //! Invariant: between two polls nothing of a helper's result exists but in the input. What is remembered in a future is only where to look on.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -54,22 +54,22 @@ impl<S> BufferedStream<S> {
     /// stream.close().await
     /// # }
     /// ```
-    pub async fn fill(&mut self) -> io::Result<usize> {
+    pub fn fill(&mut self) -> impl Future<Output = io::Result<usize>> {
         let before = self.input.len();
-        poll_fn(|cx| self.poll_fill_past(cx, before)).await
+        poll_fn(move |cx| self.poll_fill_past(cx, before))
     }
 
     fn poll_fill_past(&mut self, cx: &mut Context<'_>, before: usize) -> Poll<io::Result<usize>> {
         loop {
             let len = self.input.len();
-            let is_end = matches!(self.reading.end, Some(End::Eof));
-            if is_end || (len > before && len >= self.reading.low) {
+            let is_end = self.is_at_end();
+            if is_end || (len > before && len >= self.reading.low()) {
                 return Poll::Ready(Ok(len.saturating_sub(before)));
             }
-            if len >= self.reading.high {
+            if len >= self.reading.high() {
                 return Poll::Ready(Err(too_long()));
             }
-            ready!(self.poll_input(cx, Role::Reader, self.reading.high))?;
+            ready!(self.poll_input(cx, Role::Reader, self.reading.high()))?;
         }
     }
 
@@ -106,10 +106,15 @@ impl<S> BufferedStream<S> {
         self.input.pull_up(count.min(self.input.len()))
     }
 
+    /// Has the peer sent its last byte? Some may be in the input.
+    fn is_at_end(&self) -> bool {
+        matches!(self.reading.end.as_deref(), Some(End::Eof))
+    }
+
     /// `Ready` when there are that many bytes, or no more will come.
     fn poll_len(&mut self, cx: &mut Context<'_>, count: usize) -> Poll<io::Result<()>> {
-        let most = self.reading.high.max(count);
-        while self.input.len() < count && !matches!(self.reading.end, Some(End::Eof)) {
+        let most = self.reading.high().max(count);
+        while self.input.len() < count && !self.is_at_end() {
             ready!(self.poll_input(cx, Role::Reader, most))?;
         }
         Poll::Ready(Ok(()))
@@ -203,8 +208,8 @@ impl<S> BufferedStream<S> {
     /// # Cancel safety
     ///
     /// Cancel safe: an event that has not been answered is still there.
-    pub async fn event(&mut self) -> Event {
-        poll_fn(|cx| self.poll_event(cx)).await
+    pub fn event(&mut self) -> impl Future<Output = Event> {
+        poll_fn(|cx| self.poll_event(cx))
     }
 
     /// The next event, if there is one already.
@@ -219,12 +224,12 @@ impl<S> BufferedStream<S> {
     ) -> io::Result<T> {
         poll_fn(|cx| {
             loop {
-                let is_end = matches!(self.reading.end, Some(End::Eof));
+                let is_end = self.is_at_end();
                 if let Some(taken) = take(&mut self.input, is_end)? {
                     self.reading.settle(self.input.len());
                     return Poll::Ready(Ok(taken));
                 }
-                let high = self.reading.high;
+                let high = self.reading.high();
                 if self.input.len() >= high {
                     return Poll::Ready(Err(too_long()));
                 }
@@ -302,9 +307,9 @@ impl<S> AsyncBufRead for BufferedStream<S> {
 impl<S> BufferedStream<S> {
     /// `Ready` when a plain read has something to take: one byte, or as many as the low mark says, or the end.
     fn poll_low_mark(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let low = self.reading.low.max(1);
-        while self.input.len() < low && !matches!(self.reading.end, Some(End::Eof)) {
-            let most = self.reading.high.max(low);
+        let low = self.reading.low().max(1);
+        while self.input.len() < low && !self.is_at_end() {
+            let most = self.reading.high().max(low);
             if let Err(error) = ready!(self.poll_input(cx, Role::Reader, most)) {
                 // What came before the error is readable.
                 if self.input.is_empty() {

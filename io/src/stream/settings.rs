@@ -100,12 +100,10 @@ impl<S> BufferedStream<S> {
     #[must_use]
     pub fn marks(&self, direction: Direction) -> (usize, usize) {
         let side = self.side(direction);
-        let high = if side.high == usize::MAX {
-            0
-        } else {
-            side.high
-        };
-        (side.low, high)
+        match side.high() {
+            usize::MAX => (side.low(), 0),
+            high => (side.low(), high),
+        }
     }
 
     fn set_marks(&mut self, direction: Direction, low: usize, high: usize) -> io::Result<()> {
@@ -120,8 +118,7 @@ impl<S> BufferedStream<S> {
             Direction::Write => self.output.len(),
         };
         let side = self.side_mut(direction);
-        side.low = low;
-        side.high = if high == 0 { usize::MAX } else { high };
+        side.set_marks(low, high);
         side.is_full = false;
         side.settle(len);
         self.waiters.wake_all();
@@ -170,7 +167,7 @@ impl<S> BufferedStream<S> {
     pub fn enable(&mut self, direction: Direction) {
         let side = self.side_mut(direction);
         side.is_enabled = true;
-        if let Some(End::TimedOut) = side.end {
+        if let Some(End::TimedOut) = side.end.as_deref() {
             side.end = None;
         }
         if let Some(timing) = &mut self.timing {
@@ -200,16 +197,17 @@ impl<S> BufferedStream<S> {
     ///
     /// One read takes at most 68 KiB in any case.
     pub fn set_max_single(&mut self, direction: Direction, bytes: usize) {
-        let side = self.side_mut(direction);
-        side.max_single = match bytes {
-            0 => DEFAULT_MAX_SINGLE,
-            bytes => bytes.min(isize::MAX as usize),
+        let bytes = if bytes == 0 {
+            DEFAULT_MAX_SINGLE
+        } else {
+            bytes
         };
+        self.side_mut(direction).set_max_single(bytes);
     }
 
     /// The most that one operation of the transport moves in a direction, in bytes.
     #[must_use]
     pub fn max_single(&self, direction: Direction) -> usize {
-        self.side(direction).max_single
+        self.side(direction).max_single()
     }
 }

@@ -8,7 +8,7 @@ use super::Direction;
 use super::settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
 
 /// How much a fill asks for at first: one small block.
-const STEP_MIN: usize = 4 << 10;
+const STEP_MIN: u32 = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct Side {
@@ -16,17 +16,23 @@ pub(super) struct Side {
     pub(super) is_enabled: bool,
     /// The buffer has reached the high mark and not yet come down to the low one.
     pub(super) is_full: bool,
-    pub(super) low: usize,
-    /// `usize::MAX` for none.
-    pub(super) high: usize,
+    /// In bytes, as the marks below: 4 GiB is as good as none.
+    low: u32,
+    /// `u32::MAX` for none.
+    high: u32,
     /// The most that one operation of the transport moves.
-    pub(super) max_single: usize,
+    max_single: u32,
     /// How much the next fill asks for: grows while fills are full, so that an interactive stream takes small blocks and a bulk one few calls.
-    pub(super) step: usize,
+    step: u32,
     /// The transport may hold bytes of ours: it has not been flushed since it took some.
     pub(super) is_held: bool,
     /// `Some` from the end of stream, error or timeout until the direction is enabled again.
-    pub(super) end: Option<End>,
+    pub(super) end: Option<Box<End>>,
+}
+
+/// A number of bytes in 32 bits; what is more means no limit.
+fn narrow(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl Side {
@@ -35,8 +41,8 @@ impl Side {
             is_enabled: true,
             is_full: false,
             low: 0,
-            high: DEFAULT_HIGH_MARK,
-            max_single: DEFAULT_MAX_SINGLE,
+            high: narrow(DEFAULT_HIGH_MARK),
+            max_single: narrow(DEFAULT_MAX_SINGLE),
             step: STEP_MIN,
             is_held: false,
             end: None,
@@ -45,25 +51,67 @@ impl Side {
 
     pub(super) fn writing() -> Side {
         Side {
-            low: DEFAULT_HIGH_MARK / 2,
+            low: narrow(DEFAULT_HIGH_MARK / 2),
             ..Side::reading()
         }
     }
 
+    #[inline]
+    pub(super) fn low(&self) -> usize {
+        self.low as usize
+    }
+
+    /// `usize::MAX` for none.
+    #[inline]
+    pub(super) fn high(&self) -> usize {
+        match self.high {
+            u32::MAX => usize::MAX,
+            high => high as usize,
+        }
+    }
+
+    /// `high` of 0 is none.
+    pub(super) fn set_marks(&mut self, low: usize, high: usize) {
+        self.low = narrow(low);
+        self.high = if high == 0 { u32::MAX } else { narrow(high) };
+    }
+
+    #[inline]
+    pub(super) fn max_single(&self) -> usize {
+        self.max_single as usize
+    }
+
+    pub(super) fn set_max_single(&mut self, bytes: usize) {
+        self.max_single = narrow(bytes);
+    }
+
+    /// How much the next fill asks for.
+    #[inline]
+    pub(super) fn next_fill(&self) -> usize {
+        self.step.min(self.max_single) as usize
+    }
+
     /// Keeps `is_full` true to the buffer's length: up at the high mark, down at the low one.
+    #[inline]
     pub(super) fn settle(&mut self, len: usize) {
-        if len >= self.high {
+        if len >= self.high() {
             self.is_full = true;
-        } else if len <= self.low {
+        } else if len <= self.low() {
             self.is_full = false;
         }
     }
 
     /// A fill was allowed `granted` bytes and brought `moved`.
+    #[inline]
     pub(super) fn adapt(&mut self, granted: usize, moved: usize) {
-        if moved == granted && granted >= self.step {
-            self.step = (self.step * 4).min(self.max_single.max(STEP_MIN));
-        } else if moved <= self.step / 8 && self.step > STEP_MIN {
+        let step = self.step as usize;
+        if moved == granted && granted >= step {
+            self.step = self
+                .step
+                .saturating_mul(4)
+                .min(self.max_single)
+                .max(STEP_MIN);
+        } else if moved <= step / 8 && self.step > STEP_MIN {
             self.step = (self.step / 4).max(STEP_MIN);
         }
     }

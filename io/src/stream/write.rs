@@ -83,8 +83,8 @@ impl<S> BufferedStream<S> {
     /// # Cancel safety
     ///
     /// Cancel safe.
-    pub async fn room(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_room(cx)).await
+    pub fn room(&mut self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|cx| self.poll_room(cx))
     }
 
     /// Waits until everything that has been written is with the kernel, or with the transport's peer.
@@ -96,8 +96,8 @@ impl<S> BufferedStream<S> {
     /// # Cancel safety
     ///
     /// Cancel safe: what has not been sent is sent by the next wait.
-    pub async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_output(cx, Role::Writer, |_| false)).await
+    pub fn flush(&mut self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|cx| self.poll_output(cx, Role::Writer, |_| false))
     }
 
     /// Sends what there is, and then tells the peer that no more comes. Reading goes on.
@@ -109,8 +109,8 @@ impl<S> BufferedStream<S> {
     /// # Cancel safety
     ///
     /// Cancel safe: call it again.
-    pub async fn close(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_shut(cx)).await
+    pub fn close(&mut self) -> impl Future<Output = io::Result<()>> {
+        poll_fn(|cx| self.poll_shut(cx))
     }
 
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -134,7 +134,7 @@ impl<S> BufferedStream<S> {
         if self.writing.is_full {
             0
         } else {
-            self.writing.high - self.output.len()
+            self.writing.high() - self.output.len()
         }
     }
 }
