@@ -31,6 +31,7 @@
 //! | `drive` | the two state machines: fill and drain, with timers, allowances and marks |
 //! | `read`, `write` | what users call, on top of those |
 //! | `frame` | whole messages |
+//! | `relay` | from one stream to another |
 //! | `side`, `event` | a direction's settings and how it ended; what is told of it |
 //! | `views` | the buffers as users see them |
 //! | `settings` | marks, timeouts, limits, enabling |
@@ -44,6 +45,7 @@ mod event;
 mod frame;
 mod pair;
 mod read;
+mod relay;
 mod seam;
 mod settings;
 mod side;
@@ -67,6 +69,7 @@ pub use event::Event;
 pub use frame::{Decoder, Delimited, LengthPrefixed};
 pub use levent_reactor::lane::Direction;
 pub use pair::{PairEnd, pair};
+pub use relay::relay;
 pub use seam::Socket;
 pub use settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
 pub use views::{Input, Output};

@@ -107,7 +107,7 @@ impl<S> BufferedStream<S> {
     }
 
     /// Has the peer sent its last byte? Some may be in the input.
-    fn is_at_end(&self) -> bool {
+    pub(super) fn is_at_end(&self) -> bool {
         matches!(self.reading.end.as_deref(), Some(End::Eof))
     }
 

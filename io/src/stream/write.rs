@@ -113,7 +113,7 @@ impl<S> BufferedStream<S> {
         poll_fn(|cx| self.poll_shut(cx))
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.writing.settle(self.output.len());
         if !self.writing.is_full {
             return Poll::Ready(self.check_writable());
@@ -129,7 +129,7 @@ impl<S> BufferedStream<S> {
     }
 
     /// How many bytes a writer may put now.
-    fn space(&mut self) -> usize {
+    pub(super) fn space(&mut self) -> usize {
         self.writing.settle(self.output.len());
         if self.writing.is_full {
             0

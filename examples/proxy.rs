@@ -1,0 +1,154 @@
+//! A TCP relay: every connection is passed on to an upstream server, with limits and an idle timeout.
+//!
+//! ```text
+//! cargo run --release --example proxy -- 127.0.0.1:7001 127.0.0.1:7000 [OPTION VALUE]...
+//!
+//!     --idle SECONDS       end a connection on which nothing has moved for so long, either way (60; 0 is never)
+//!     --connect SECONDS    how long the upstream server may take to answer (10)
+//!     --high BYTES         how much is read ahead of a slow side, in each of the four buffers (65536)
+//!     --rate BYTES         bytes per second read from each client (no limit)
+//!     --total BYTES        bytes per second read from all clients together (no limit)
+//! ```
+//!
+//! Prints `listening on ADDR`, and one line to standard error for each connection that ends with an error. Try it between two terminals: `socat -
+//! TCP-LISTEN:7000` and `socat - TCP:127.0.0.1:7001`. Ctrl-C or SIGTERM ends it: it prints `relayed C connections, U bytes up, D bytes down` and
+//! exits with 0.
+
+use std::{
+    cell::Cell, env, fmt::Display, io, net::SocketAddr, rc::Rc, str::FromStr, time::Duration,
+};
+
+use futures_lite::StreamExt;
+use levent::{
+    BufferedStream, Signals,
+    net::{TcpListener, TcpStream},
+    reactor::net::{listen_tcp, raise_descriptor_limit},
+    signal::{SIGINT, SIGTERM},
+    spawn,
+    stream::relay,
+    timeout,
+};
+
+fn main() -> io::Result<()> {
+    let options = Options::read(env::args().skip(1))?;
+    // Two descriptors per connection. A refusal only means fewer of them.
+    if let Err(error) = raise_descriptor_limit() {
+        eprintln!("the limit of open files stays as it is: {error}");
+    }
+    levent::block_on(serve(Rc::new(options)))
+}
+
+struct Options {
+    listen: SocketAddr,
+    upstream: String,
+    idle: Duration,
+    connect: Duration,
+    high: usize,
+    rate: usize,
+    total: usize,
+}
+
+#[derive(Default)]
+struct Tally {
+    connections: Cell<u64>,
+    up: Cell<u64>,
+    down: Cell<u64>,
+}
+
+async fn serve(options: Rc<Options>) -> io::Result<()> {
+    // Before the line below is printed, so that who reads it may send the signal.
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let listener = TcpListener::try_from(listen_tcp(&options.listen, 4096)?)?;
+    println!("listening on {}", listener.local_addr()?);
+
+    let tally = Rc::new(Tally::default());
+    let accepting = spawn({
+        let (options, tally) = (options.clone(), tally.clone());
+        async move {
+            loop {
+                // The listener paces itself when it is out of descriptors.
+                if let Ok((client, peer)) = listener.accept().await {
+                    tally.connections.set(tally.connections.get() + 1);
+                    let (options, tally) = (options.clone(), tally.clone());
+                    spawn(async move {
+                        if let Err(error) = pass_on(client, &options, &tally).await {
+                            eprintln!("{peer}: {error}");
+                        }
+                    })
+                    .detach();
+                }
+            }
+        }
+    });
+    signals.next().await;
+    accepting.cancel().await;
+    println!(
+        "relayed {} connections, {} bytes up, {} bytes down",
+        tally.connections.get(),
+        tally.up.get(),
+        tally.down.get()
+    );
+    Ok(())
+}
+
+async fn pass_on(client: TcpStream, options: &Options, tally: &Tally) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let upstream = timeout(options.connect, TcpStream::connect(&*options.upstream))
+        .await
+        .map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the upstream server does not answer",
+            )
+        })??;
+    upstream.set_nodelay(true)?;
+
+    let mut client = BufferedStream::socket(client);
+    let mut upstream = BufferedStream::socket(upstream);
+    for stream in [&mut client, &mut upstream] {
+        stream.set_timeouts(Some(options.idle), Some(options.idle));
+        stream.set_read_marks(0, options.high)?;
+        stream.set_write_marks(options.high / 2, options.high)?;
+    }
+    let (up, down) = relay(&mut client, &mut upstream).await?;
+    tally.up.set(tally.up.get() + up);
+    tally.down.set(tally.down.get() + down);
+    Ok(())
+}
+
+impl Options {
+    fn read(mut arguments: impl Iterator<Item = String>) -> io::Result<Options> {
+        let mut next = |default: &str| arguments.next().unwrap_or_else(|| default.into());
+        let mut options = Options {
+            listen: number("ADDRESS:PORT", &next("127.0.0.1:7001"))?,
+            upstream: next("127.0.0.1:7000"),
+            idle: Duration::from_secs(60),
+            connect: Duration::from_secs(10),
+            high: 64 << 10,
+            rate: 0,
+            total: 0,
+        };
+        while let Some(name) = arguments.next() {
+            let value = arguments.next().unwrap_or_default();
+            match &*name {
+                "--idle" => options.idle = Duration::from_secs(number(&name, &value)?),
+                "--connect" => options.connect = Duration::from_secs(number(&name, &value)?),
+                "--high" => options.high = number(&name, &value)?,
+                "--rate" => options.rate = number(&name, &value)?,
+                "--total" => options.total = number(&name, &value)?,
+                _ => return Err(invalid(format!("no such option: {name}"))),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number<T: FromStr>(name: &str, value: &str) -> io::Result<T> {
+    value
+        .parse()
+        .map_err(|_| invalid(format!("{name}: not understood: {value:?}")))
+}
+
+fn invalid(message: impl Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message.to_string())
+}

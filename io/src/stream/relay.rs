@@ -1,0 +1,172 @@
+//! Between two streams: what one reads the other writes, both ways, in one task.
+//!
+//! ```text
+//! a.input ──▶ b.output     until a's end, then b's writing is closed, and the other way goes on
+//! a.output ◀── b.input
+//! ```
+//!
+//! Chunks change hands, and no byte is copied. Each side's marks hold: a slow reader stops its peer from being read.
+//!
+//! Invariants
+//! 1. Bytes are taken from an input only when the other's output has room for them: dropped at any time, everything that was read is in one of the four buffers.
+//! 2. A timeout counts only while neither way moves.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::task::{Context, Poll};
+
+use super::waiters::Role;
+use super::{BufferedStream, Direction};
+
+/// Relays between two streams until both have ended, and answers how many bytes went from `a` to `b`, and from `b` to `a`.
+///
+/// The end of one stream is passed to the other when everything before it has been sent, and the other way goes on (half-close). The timeouts of both
+/// count while neither way moves: a peer that only listens is not late.
+///
+/// # Errors
+///
+/// The first that either stream meets, with the name of the side in its message: the relay is over then, and both streams are as they were left.
+///
+/// # Cancel safety
+///
+/// Cancel safe: what was read and not sent is in the buffers, and another relay goes on.
+///
+/// # Examples
+///
+/// ```
+/// use levent_io::stream::{pair, relay};
+///
+/// # fn main() -> std::io::Result<()> {
+/// # levent_executor::block_on(async {
+/// let (mut client, mut left) = pair();
+/// let (mut right, mut server) = pair();
+/// client.write_all(b"hello").await?;
+/// client.close().await?;
+/// server.write_all(b"welcome").await?;
+/// server.close().await?;
+/// assert_eq!(relay(&mut left, &mut right).await?, (5, 7));
+/// assert_eq!(server.peek(100).await?, b"hello");
+/// # Ok(()) })
+/// # }
+/// ```
+pub fn relay<A, B>(
+    a: &mut BufferedStream<A>,
+    b: &mut BufferedStream<B>,
+) -> impl Future<Output = io::Result<(u64, u64)>> {
+    let mut to_b = Way::default();
+    let mut to_a = Way::default();
+    poll_fn(move |cx| {
+        // Until nothing changes any more: what one way moved, or read ahead while it waited, is room or input for the other.
+        let mut seen = None;
+        loop {
+            let before = to_a.moved + to_b.moved;
+            to_b.poll(cx, a, b)
+                .map_err(|error| error.named("first", "second"))?;
+            to_a.poll(cx, b, a)
+                .map_err(|error| error.named("second", "first"))?;
+            if to_a.is_over && to_b.is_over {
+                return Poll::Ready(Ok((to_b.moved, to_a.moved)));
+            }
+            if to_a.moved + to_b.moved > before {
+                a.put_off_timeouts();
+                b.put_off_timeouts();
+            }
+            let now = Some((a.coming(), b.coming(), to_a.moved, to_b.moved));
+            if now == seen {
+                return Poll::Pending;
+            }
+            seen = now;
+        }
+    })
+}
+
+/// One way of a relay.
+#[derive(Default)]
+struct Way {
+    moved: u64,
+    /// The end has been passed on.
+    is_over: bool,
+}
+
+/// On which side of a way something failed.
+enum Failed {
+    Reading(io::Error),
+    Writing(io::Error),
+}
+
+impl Way {
+    /// Moves what can be moved now. Registers the task for what cannot.
+    fn poll<F, T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: &mut BufferedStream<F>,
+        to: &mut BufferedStream<T>,
+    ) -> Result<(), Failed> {
+        while !self.is_over {
+            if from.input.is_empty() && from.is_at_end() {
+                match to.poll_shut(cx) {
+                    Poll::Ready(Ok(())) => self.is_over = true,
+                    Poll::Ready(Err(error)) => return Err(Failed::Writing(error)),
+                    Poll::Pending => return Ok(()),
+                }
+                continue;
+            }
+            match to.poll_room(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Err(Failed::Writing(error)),
+                Poll::Pending => return Ok(()),
+            }
+            if from.input.is_empty() {
+                let high = from.reading.high();
+                match from.poll_input(cx, Role::Reader, high) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Err(Failed::Reading(error)),
+                    // What the other stream has been given is sent before the task waits.
+                    Poll::Pending => {
+                        return match to.poll_output(cx, Role::Writer, |_| false) {
+                            Poll::Ready(Err(error)) => Err(Failed::Writing(error)),
+                            _ => Ok(()),
+                        };
+                    }
+                }
+                continue;
+            }
+            let space = to.space();
+            let count = to
+                .output
+                .append_from(&mut from.input, space)
+                .map_err(Failed::Writing)?;
+            from.reading.settle(from.input.len());
+            self.moved += count as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Failed {
+    fn named(self, from: &str, to: &str) -> io::Error {
+        let (doing, side, error) = match self {
+            Failed::Reading(error) => ("reading from", from, error),
+            Failed::Writing(error) => ("writing to", to, error),
+        };
+        io::Error::new(
+            error.kind(),
+            format!("{doing} the {side} stream of the relay: {error}"),
+        )
+    }
+}
+
+impl<S> BufferedStream<S> {
+    /// What there is to be relayed: how much, and is that all?
+    fn coming(&self) -> (usize, bool) {
+        (self.input.len(), self.is_at_end())
+    }
+
+    /// Lets both timers begin anew.
+    fn put_off_timeouts(&mut self) {
+        if let Some(timing) = &mut self.timing {
+            timing.moved(Direction::Read);
+            timing.moved(Direction::Write);
+        }
+    }
+}
