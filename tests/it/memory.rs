@@ -5,13 +5,15 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream as StdStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
-use levent::{block_on, spawn, yield_now};
+use levent::net::TcpStream;
+use levent::{Buffer, block_on, spawn, yield_now};
 
-use crate::support::echo::{Served, echo, listener, serve};
+use crate::support::echo::{Served, echo, echo_buffered, listener, serve};
 use crate::support::{Watchdog, in_child};
 
 /// The system's allocator, which counts what each thread asks for.
@@ -101,8 +103,8 @@ fn steady_state_allocates_nothing() {
             // Open until the count is read: their ends would be requests of another kind.
             streams
         });
-        let served = std::sync::Arc::<Served>::default();
-        let server = spawn(serve(listener, std::sync::Arc::clone(&served)));
+        let served = Arc::<Served>::default();
+        let server = spawn(serve(listener, Arc::clone(&served)));
         for round in 1..=5 {
             // Blocks the loop on purpose, while requests gather.
             all_written.recv_blocking().unwrap();
@@ -130,11 +132,32 @@ fn steady_state_allocates_nothing() {
 /// 1,000 idle connections of the echo server's task: at most 768 bytes each beyond the buffer that the task itself asks for.
 #[test]
 fn idle_connection_costs_little_beyond_its_buffer() {
-    const CONNECTIONS: i64 = 1_000;
     const BUFFER: i64 = 16 * 1024;
     if !in_child("memory::idle_connection_costs_little_beyond_its_buffer") {
         return;
     }
+    idle_connections(BUFFER, 768, |stream, served| {
+        spawn(async move {
+            let _ = echo(stream, &served).await;
+        })
+        .detach();
+    });
+}
+
+/// The same on buffered streams, which hold no buffer while they are idle: at most 640 bytes, the task included.
+#[test]
+fn idle_buffered_stream_costs_little() {
+    if !in_child("memory::idle_buffered_stream_costs_little") {
+        return;
+    }
+    idle_connections(0, 640, |stream, served| {
+        spawn(echo_buffered(stream, served)).detach();
+    });
+}
+
+/// What an idle connection keeps beyond `own` bytes of its task's choice is `most` at most, and little when it is closed.
+fn idle_connections(own: i64, most: i64, serve: impl Fn(TcpStream, Arc<Served>)) {
+    const CONNECTIONS: i64 = 1_000;
     let _dog = Watchdog::new(20);
     levent::reactor::net::raise_descriptor_limit().unwrap();
     block_on(async {
@@ -144,15 +167,14 @@ fn idle_connection_costs_little_beyond_its_buffer() {
         for _ in 0..CONNECTIONS {
             clients.push(StdStream::connect(address).unwrap());
         }
-        let served = std::sync::Arc::new(Served::default());
+        let served = Arc::new(Served::default());
+        // The store of free blocks, which all connections of a thread share, is filled before.
+        let warm = Buffer::from(vec![1; 20_000]);
+        drop(warm);
         let before = LIVE.get();
         for _ in 0..CONNECTIONS {
             let (stream, _) = listener.accept().await.unwrap();
-            let served = std::sync::Arc::clone(&served);
-            spawn(async move {
-                let _ = echo(stream, &served).await;
-            })
-            .detach();
+            serve(stream, Arc::clone(&served));
         }
         // One request each: whatever a connection makes at its first use is there.
         for client in &mut clients {
@@ -161,14 +183,18 @@ fn idle_connection_costs_little_beyond_its_buffer() {
         while served.bytes.load(Ordering::Relaxed) < CONNECTIONS as u64 {
             levent::sleep(Duration::from_millis(1)).await;
         }
-        let each = (LIVE.get() - before) / CONNECTIONS - BUFFER;
+        for client in &mut clients {
+            client.read_exact(&mut [0]).unwrap();
+        }
+        levent::buffer::pool::trim(0);
+        let each = (LIVE.get() - before) / CONNECTIONS - own;
         eprintln!("note: {each} bytes per idle connection beyond its buffer");
-        assert!((0..=768).contains(&each), "{each} bytes per connection");
+        assert!((0..=most).contains(&each), "{each} bytes per connection");
 
         // And all of it comes back.
         drop(clients);
         // Each task holds one.
-        while std::sync::Arc::strong_count(&served) > 1 {
+        while Arc::strong_count(&served) > 1 {
             yield_now().await;
         }
         for _ in 0..1_000 {

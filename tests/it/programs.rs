@@ -210,6 +210,103 @@ fn echo_servers_refuse_bad_addresses() {
     }
 }
 
+/// The relay between an echo server and clients of other people's make, with marks of one byte as well; it counts both ways.
+#[test]
+fn proxy_passes_everything_on() {
+    let input = piece(2, 0, 1 << 20);
+    for high in ["65536", "1"] {
+        let dog = Watchdog::new(60);
+        dog.note("high mark", high);
+        let Some((_echo, upstream)) = Example::serve("echo") else {
+            return;
+        };
+        let arguments = ["127.0.0.1:0", &upstream, "--high", high];
+        let Some(mut proxy) = Example::start("proxy", &arguments) else {
+            return;
+        };
+        let address = proxy.address();
+        let input = &input[..if high == "1" { 2_000 } else { input.len() }];
+        let mut bytes = 0;
+        if let Some(answer) = run("socat", &["-t5", "-", &format!("TCP:{address}")], input) {
+            assert!(answer == input, "socat got {} bytes", answer.len());
+            bytes += input.len();
+        }
+        // Half-close: the echo ends the other way when this one has ended.
+        let mut client = TcpStream::connect(&address).unwrap();
+        round_trip(&mut client, b"through");
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        bytes += 7;
+        proxy.signal(SIGTERM);
+        let (status, rest) = proxy.finish();
+        assert!(status.success());
+        assert!(
+            rest.trim_end()
+                .ends_with(&format!("{bytes} bytes up, {bytes} bytes down")),
+            "{rest}"
+        );
+    }
+}
+
+/// A server that is not there, and silence, end the client's connection; the relay goes on.
+#[test]
+fn proxy_ends_what_is_dead() {
+    let _dog = Watchdog::new(30);
+    let quiet = |command: &mut std::process::Command| {
+        command.stderr(std::process::Stdio::null());
+    };
+    let Some((echo, upstream)) = Example::serve("echo") else {
+        return;
+    };
+    let arguments = ["127.0.0.1:0", &upstream, "--idle", "1"];
+    let Some(mut proxy) = Example::start_with("proxy", &arguments, quiet) else {
+        return;
+    };
+    let address = proxy.address();
+    let mut client = TcpStream::connect(&address).unwrap();
+    round_trip(&mut client, b"hello");
+    let start = Instant::now();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "silence ends it");
+    assert!(start.elapsed() >= Duration::from_millis(900));
+
+    drop(echo);
+    let mut client = TcpStream::connect(&address).unwrap();
+    // An end or a reset.
+    assert!(!matches!(client.read(&mut [0]), Ok(1..)));
+    let mut client = TcpStream::connect(&address).unwrap();
+    assert!(!matches!(client.read(&mut [0]), Ok(1..)));
+}
+
+/// Lines are answered in order, many at once in one piece; a line that is too long ends the connection.
+#[test]
+fn line_server_answers() {
+    let _dog = Watchdog::new(20);
+    let Some((server, address)) = Example::serve("line_server") else {
+        return;
+    };
+    let mut client = TcpStream::connect(&address).unwrap();
+    client
+        .write_all(b"echo one two\nadd 1 2 3\r\nadd x\nnonsense\n")
+        .unwrap();
+    let mut lines = BufReader::new(client.try_clone().unwrap()).lines();
+    for expected in ["one two", "6", "?", "?"] {
+        assert_eq!(lines.next().unwrap().unwrap(), expected);
+    }
+    client.write_all(b"time\nquit\n").unwrap();
+    let now: u64 = lines.next().unwrap().unwrap().parse().unwrap();
+    assert!(now > 1_700_000_000);
+    assert_eq!(lines.next().unwrap().unwrap(), "bye");
+    assert!(lines.next().is_none());
+
+    let mut client = TcpStream::connect(&address).unwrap();
+    client.write_all(&[b'x'; 4096]).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "the line is too long\n");
+    server.signal(SIGINT);
+    assert!(server.finish().0.success());
+}
+
 /// A member of the chat.
 struct Member {
     lines: BufReader<TcpStream>,

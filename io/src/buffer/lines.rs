@@ -22,11 +22,13 @@ pub enum Eol {
 }
 
 /// What is known to have no end of a line in it, so that a line which comes in many pieces is looked through once (EB-77).
+///
+/// Every buffer has one, so it is small: five bytes that need no alignment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Scan {
     eol: Option<Eol>,
-    /// No such end begins before this position. In 32 bits, since every buffer has one: the few bytes behind 4 GiB are looked through again.
-    clean: u32,
+    /// No such end begins before this position, a `u32`: what lies behind 4 GiB is looked through again.
+    clean: [u8; 4],
 }
 
 impl Scan {
@@ -34,26 +36,31 @@ impl Scan {
         *self = Scan::default();
     }
 
+    #[inline]
     pub(super) fn drained(&mut self, count: usize) {
-        self.clean = self
-            .clean
-            .saturating_sub(u32::try_from(count).unwrap_or(u32::MAX));
+        self.set(self.clean().saturating_sub(count));
+    }
+
+    fn clean(&self) -> usize {
+        u32::from_ne_bytes(self.clean) as usize
+    }
+
+    fn set(&mut self, clean: usize) {
+        self.clean = u32::try_from(clean).unwrap_or(u32::MAX).to_ne_bytes();
     }
 
     /// Where the search for `eol` has to begin.
     fn start(&self, eol: Eol) -> usize {
         match self.eol {
-            Some(known) if known == eol => self.clean as usize,
+            Some(known) if known == eol => self.clean(),
             _ => 0,
         }
     }
 
     /// No end was found in a buffer of `len` bytes. The last may be the CR of one.
     fn failed(&mut self, eol: Eol, len: usize) {
-        *self = Scan {
-            eol: Some(eol),
-            clean: u32::try_from(len.saturating_sub(1)).unwrap_or(u32::MAX),
-        };
+        self.eol = Some(eol);
+        self.set(len.saturating_sub(1));
     }
 }
 

@@ -105,9 +105,7 @@ pub struct Buffer {
     frozen: Frozen,
     /// How far the search for the end of a line has come.
     scan: Scan,
-    /// The most that one `read_from` takes; `None` is the default.
-    max_read: Option<NonZeroU32>,
-    /// `None` unless one of the two is there. Boxed: buffers are part of every idle stream.
+    /// `None` unless one of them is there. Boxed: buffers are part of every idle stream.
     rare: Option<Box<Rare>>,
 }
 
@@ -117,6 +115,8 @@ struct Rare {
     spare: Option<Block>,
     /// `None` until there is an observer.
     observers: Option<Box<Observers>>,
+    /// The most that one `read_from` takes; `None` is the default.
+    max_read: Option<NonZeroU32>,
 }
 
 impl Buffer {
@@ -206,6 +206,7 @@ impl Buffer {
         if let Some(Rare {
             spare: None,
             observers: None,
+            max_read: None,
         }) = self.rare.as_deref()
         {
             self.rare = None;

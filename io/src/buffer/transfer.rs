@@ -52,8 +52,18 @@ impl Buffer {
         reader: &mut R,
         limit: usize,
     ) -> io::Result<usize> {
+        let limit = limit.min(self.max_read());
+        self.read_up_to(reader, limit)
+    }
+
+    /// The same without a limit of the buffer's own.
+    #[inline]
+    pub(crate) fn read_up_to<R: Read + ?Sized>(
+        &mut self,
+        reader: &mut R,
+        wanted: usize,
+    ) -> io::Result<usize> {
         self.check_back()?;
-        let wanted = limit.min(self.max_read());
         if wanted == 0 {
             return Ok(0);
         }
@@ -201,9 +211,10 @@ impl Buffer {
         self.written(written)
     }
 
-    /// How many bytes a `read_from` with this limit surely asks for: a read that brings fewer was short.
-    pub(crate) fn read_len(&self, limit: usize) -> usize {
-        limit.min(self.max_read()).min(READ_SURE)
+    /// How many bytes a `read_up_to` this many surely asks for: a read that brings fewer was short.
+    #[inline]
+    pub(crate) fn read_len(wanted: usize) -> usize {
+        wanted.min(READ_SURE)
     }
 
     /// How many bytes a `send_to` with this limit surely offers: a write that takes fewer was short. 0 where that says nothing: how much `sendfile` moves
@@ -224,8 +235,8 @@ impl Buffer {
     /// The most that one [`read_from`](Buffer::read_from) takes: [`DEFAULT_MAX_READ`] unless it has been set (EB-90).
     #[must_use]
     pub fn max_read(&self) -> usize {
-        self.max_read
-            .map_or(DEFAULT_MAX_READ, |most| most.get() as usize)
+        let most = self.rare.as_ref().and_then(|rare| rare.max_read);
+        most.map_or(DEFAULT_MAX_READ, |most| most.get() as usize)
     }
 
     /// Sets the most that one [`read_from`](Buffer::read_from) takes, in bytes.
@@ -239,7 +250,7 @@ impl Buffer {
         let most = u32::try_from(bytes).ok().and_then(NonZeroU32::new);
         match most.filter(|most| most.get() <= i32::MAX as u32) {
             Some(most) => {
-                self.max_read = Some(most);
+                self.rare.get_or_insert_default().max_read = Some(most);
                 Ok(())
             }
             None => Err(io::Error::new(

@@ -161,11 +161,8 @@ impl<S> BufferedStream<S> {
 
     /// One that has no transport yet.
     fn without(seam: Seam<S>) -> BufferedStream<S> {
-        let mut input = Buffer::new();
-        // The stream has its own limit for one read; a buffer's default would be a second one (BE-16).
-        let _ = input.set_max_read(i32::MAX as usize);
         BufferedStream {
-            input,
+            input: Buffer::new(),
             output: Buffer::new(),
             transport: None,
             seam,

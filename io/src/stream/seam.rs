@@ -36,7 +36,7 @@ pub(crate) fn any<S: AsyncRead + AsyncWrite + Unpin>(
     request: Request<'_>,
 ) -> Poll<io::Result<usize>> {
     match request {
-        Request::Fill(buffer, most) => pending(buffer.read_from(&mut Polled(transport, cx), most)),
+        Request::Fill(buffer, most) => pending(buffer.read_up_to(&mut Polled(transport, cx), most)),
         Request::Drain(buffer, most) => pending(buffer.write_to(&mut Polled(transport, cx), most)),
         Request::Flush => Pin::new(transport).poll_flush(cx).map_ok(|()| 0),
         Request::Close => Pin::new(transport).poll_close(cx).map_ok(|()| 0),
@@ -94,11 +94,13 @@ macro_rules! socket_fill {
                 buffer: &mut Buffer,
                 most: usize,
             ) -> Poll<io::Result<usize>> {
-                let len = if $tells { buffer.read_len(most) } else { 0 };
+                let len = if $tells { Buffer::read_len(most) } else { 0 };
                 let mut io = self.async_io().get_ref();
                 self.async_io()
                     .source()
-                    .poll_stream(Direction::Read, len, cx, || buffer.read_from(&mut io, most))
+                    .poll_stream(Direction::Read, len, cx, || {
+                        buffer.read_up_to(&mut io, most)
+                    })
             }
 
             #[inline]
