@@ -21,6 +21,7 @@ use std::{
 use futures_lite::StreamExt;
 use levent::{
     BufferedStream, Signals,
+    limit::{Group, Limit},
     net::{TcpListener, TcpStream},
     reactor::net::{listen_tcp, raise_descriptor_limit},
     signal::{SIGINT, SIGTERM},
@@ -44,8 +45,8 @@ struct Options {
     idle: Duration,
     connect: Duration,
     high: usize,
-    rate: usize,
-    total: usize,
+    rate: Option<Limit>,
+    total: Option<Group>,
 }
 
 #[derive(Default)]
@@ -110,6 +111,8 @@ async fn pass_on(client: TcpStream, options: &Options, tally: &Tally) -> io::Res
         stream.set_read_marks(0, options.high)?;
         stream.set_write_marks(options.high / 2, options.high)?;
     }
+    client.set_limit(options.rate);
+    client.set_group(options.total.as_ref());
     let (up, down) = relay(&mut client, &mut upstream).await?;
     tally.up.set(tally.up.get() + up);
     tally.down.set(tally.down.get() + down);
@@ -125,8 +128,8 @@ impl Options {
             idle: Duration::from_secs(60),
             connect: Duration::from_secs(10),
             high: 64 << 10,
-            rate: 0,
-            total: 0,
+            rate: None,
+            total: None,
         };
         while let Some(name) = arguments.next() {
             let value = arguments.next().unwrap_or_default();
@@ -134,13 +137,18 @@ impl Options {
                 "--idle" => options.idle = Duration::from_secs(number(&name, &value)?),
                 "--connect" => options.connect = Duration::from_secs(number(&name, &value)?),
                 "--high" => options.high = number(&name, &value)?,
-                "--rate" => options.rate = number(&name, &value)?,
-                "--total" => options.total = number(&name, &value)?,
+                "--rate" => options.rate = Some(limit(number(&name, &value)?)?),
+                "--total" => options.total = Some(Group::new(limit(number(&name, &value)?)?)),
                 _ => return Err(invalid(format!("no such option: {name}"))),
             }
         }
         Ok(options)
     }
+}
+
+/// A limit of reading in steps of a tenth of a second; after a rest a second's worth may come at once.
+fn limit(per_second: u64) -> io::Result<Limit> {
+    Limit::every(Duration::from_millis(100))?.read(per_second / 10, per_second)
 }
 
 fn number<T: FromStr>(name: &str, value: &str) -> io::Result<T> {

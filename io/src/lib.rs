@@ -1,6 +1,8 @@
 //! Async sockets and descriptors on the levent reactor.
 //!
 //! ```text
+//! BufferedStream<S>                      buffers before and behind: watermarks, timeouts, events, frames
+//!        │ any S, or
 //! net::TcpStream, UdpSocket, unix::…     handles to share: names resolved, accept errors paced
 //!        │ Arc
 //!    Async<T>                            one descriptor: try the operation, wait on `WouldBlock`
@@ -12,7 +14,8 @@
 //! futures run inside a levent loop, where they cost no lock, and under any other executor, where the reactor's
 //! background base waits for them.
 //!
-//! [`Buffer`] is a queue of bytes, libevent's evbuffer; it needs no reactor, and knows nothing of tasks.
+//! [`Buffer`] is a queue of bytes, libevent's evbuffer; it needs no reactor, and knows nothing of tasks. [`BufferedStream`] is a
+//! stream with two of them, libevent's bufferevent.
 //!
 //! # What holds everywhere
 //!
@@ -46,6 +49,7 @@
 mod accept;
 mod async_io;
 pub mod buffer;
+pub mod limit;
 pub mod net;
 mod operations;
 mod raw_mut;

@@ -248,6 +248,42 @@ fn proxy_passes_everything_on() {
     }
 }
 
+/// A limit of 100 kB/s: after 300 kB some two seconds have passed, as a second's worth may come at once.
+#[test]
+fn proxy_keeps_its_rate() {
+    let _dog = Watchdog::new(30);
+    let Some((_echo, upstream)) = Example::serve("echo") else {
+        return;
+    };
+    let arguments = [
+        "127.0.0.1:0",
+        &upstream,
+        "--rate",
+        "100000",
+        "--total",
+        "200000",
+    ];
+    let Some(mut proxy) = Example::start("proxy", &arguments) else {
+        return;
+    };
+    let address = proxy.address();
+    let input = piece(3, 0, 300_000);
+    let start = Instant::now();
+    let mut client = TcpStream::connect(&address).unwrap();
+    let mut out = client.try_clone().unwrap();
+    let sent = input.clone();
+    let sending = thread::spawn(move || {
+        out.write_all(&sent).unwrap();
+        out.shutdown(Shutdown::Write).unwrap();
+    });
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    sending.join().unwrap();
+    assert!(answer == input);
+    let took = start.elapsed();
+    assert!(took >= Duration::from_millis(1_900), "{took:?}");
+}
+
 /// A server that is not there, and silence, end the client's connection; the relay goes on.
 #[test]
 fn proxy_ends_what_is_dead() {

@@ -121,7 +121,10 @@ impl<S> BufferedStream<S> {
         let Some(transport) = &mut self.transport else {
             return self.check_late(Direction::Read, cx, role);
         };
-        let want = room.min(side.next_fill());
+        let mut want = room.min(side.next_fill());
+        if let Some(timing) = &mut self.timing {
+            want = ready!(timing.poll_grant(Direction::Read, want, cx));
+        }
         let filled = (self.seam)(transport, cx, Request::Fill(&mut self.input, want));
         match filled {
             Poll::Ready(Ok(0)) => {
@@ -132,7 +135,7 @@ impl<S> BufferedStream<S> {
             Poll::Ready(Ok(count)) => {
                 side.adapt(want, count);
                 if let Some(timing) = &mut self.timing {
-                    timing.moved(Direction::Read);
+                    timing.moved(Direction::Read, count);
                 }
                 self.waiters.moved_by(role);
                 Poll::Ready(Ok(count))
@@ -188,7 +191,12 @@ impl<S> BufferedStream<S> {
             let request = if self.output.is_empty() {
                 Request::Flush
             } else {
-                Request::Drain(&mut self.output, side.max_single())
+                let mut most = side.max_single();
+                if let Some(timing) = &mut self.timing {
+                    let want = most.min(self.output.len());
+                    most = ready!(timing.poll_grant(Direction::Write, want, cx));
+                }
+                Request::Drain(&mut self.output, most)
             };
             let is_flush = matches!(request, Request::Flush);
             match (self.seam)(transport, cx, request) {
@@ -206,10 +214,10 @@ impl<S> BufferedStream<S> {
                     );
                     return Poll::Ready(self.fail(Direction::Write, error, role).map(|_| ()));
                 }
-                Poll::Ready(Ok(_)) => {
+                Poll::Ready(Ok(count)) => {
                     side.is_held = true;
                     if let Some(timing) = &mut self.timing {
-                        timing.moved(Direction::Write);
+                        timing.moved(Direction::Write, count);
                     }
                 }
                 Poll::Ready(Err(error)) => {

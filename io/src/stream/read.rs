@@ -28,13 +28,14 @@ impl<S> BufferedStream<S> {
         self.input.len()
     }
 
-    /// Waits until more bytes are in the input than now, and at least as many as its low mark. Answers how many came; 0 is the end of the stream.
+    /// Waits until there is something in the input, and at least as many bytes as its low mark. Answers how many there are; 0 is the end of the stream.
     ///
-    /// The bytes are in [`input`](BufferedStream::input), from where they can be moved without a copy.
+    /// The bytes are in [`input`](BufferedStream::input), from where they can be moved without a copy. If they are not taken, the next call is ready at once: one
+    /// that needs more than there is calls [`fill_more`](BufferedStream::fill_more).
     ///
     /// # Errors
     ///
-    /// `QuotaExceeded` if the input is at its high mark; `TimedOut`; the transport's.
+    /// `TimedOut`; the transport's, when all that came before it has been taken.
     ///
     /// # Cancel safety
     ///
@@ -55,15 +56,30 @@ impl<S> BufferedStream<S> {
     /// # }
     /// ```
     pub fn fill(&mut self) -> impl Future<Output = io::Result<usize>> {
-        let before = self.input.len();
-        poll_fn(move |cx| self.poll_fill_past(cx, before))
+        poll_fn(|cx| {
+            ready!(self.poll_low_mark(cx))?;
+            Poll::Ready(Ok(self.input.len()))
+        })
     }
 
-    fn poll_fill_past(&mut self, cx: &mut Context<'_>, before: usize) -> Poll<io::Result<usize>> {
+    /// Waits until more bytes are in the input than at the call, and at least as many as its low mark. Answers how many came; 0 is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// `QuotaExceeded` if the input is at its high mark; `TimedOut`; the transport's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what came is in the input.
+    pub fn fill_more(&mut self) -> impl Future<Output = io::Result<usize>> {
+        let before = self.input.len();
+        poll_fn(move |cx| self.poll_more(cx, before))
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>, before: usize) -> Poll<io::Result<usize>> {
         loop {
             let len = self.input.len();
-            let is_end = self.is_at_end();
-            if is_end || (len > before && len >= self.reading.low()) {
+            if self.is_at_end() || (len > before && len >= self.reading.low()) {
                 return Poll::Ready(Ok(len.saturating_sub(before)));
             }
             if len >= self.reading.high() {

@@ -165,8 +165,8 @@ impl<S> BufferedStream<S> {
     /// Lets both timers begin anew.
     fn put_off_timeouts(&mut self) {
         if let Some(timing) = &mut self.timing {
-            timing.moved(Direction::Read);
-            timing.moved(Direction::Write);
+            timing.moved(Direction::Read, 0);
+            timing.moved(Direction::Write, 0);
         }
     }
 }

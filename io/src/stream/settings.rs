@@ -8,6 +8,7 @@ use levent_reactor::lane::{Alarm, Direction};
 
 use super::BufferedStream;
 use super::side::End;
+use crate::limit::{Group, Limit, Limiter};
 
 /// The high mark of both directions unless it is set, in bytes.
 pub const DEFAULT_HIGH_MARK: usize = 64 << 10;
@@ -15,11 +16,12 @@ pub const DEFAULT_HIGH_MARK: usize = 64 << 10;
 /// The most that one read or write moves unless it is set, in bytes.
 pub const DEFAULT_MAX_SINGLE: usize = 64 << 10;
 
-/// What is needed only by streams with timeouts.
+/// What is needed only by streams with timeouts or rate limits.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
     read: Timer,
     write: Timer,
+    pub(super) limiter: Limiter,
 }
 
 /// A direction's timeout.
@@ -39,10 +41,13 @@ impl Timing {
         }
     }
 
-    /// Bytes moved: the wait begins anew with the next one. Costs a store; the alarm is pushed forward when it is asked again.
+    /// Bytes moved: they are charged, and the wait begins anew with the next one. Costs a store; the alarm is pushed forward when it is asked again.
     #[inline]
-    pub(super) fn moved(&mut self, direction: Direction) {
+    pub(super) fn moved(&mut self, direction: Direction, bytes: usize) {
         self.timer(direction).since = None;
+        if !self.limiter.is_unlimited() {
+            self.limiter.spend(direction, bytes);
+        }
     }
 
     /// The direction does not wait at all: suspended, ended, or nothing to send.
@@ -50,6 +55,24 @@ impl Timing {
         let timer = self.timer(direction);
         timer.since = None;
         timer.alarm.cancel();
+    }
+
+    /// How many of `want` bytes the rate limits let through now. While they let nothing through the timer stands still (RL-20).
+    #[inline]
+    pub(super) fn poll_grant(
+        &mut self,
+        direction: Direction,
+        want: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<usize> {
+        if self.limiter.is_unlimited() {
+            return Poll::Ready(want);
+        }
+        let granted = self.limiter.poll_grant(direction, want, cx);
+        if granted.is_pending() {
+            self.stop(direction);
+        }
+        granted
     }
 
     /// `Ready` if the direction has waited too long.
@@ -209,5 +232,39 @@ impl<S> BufferedStream<S> {
     #[must_use]
     pub fn max_single(&self, direction: Direction) -> usize {
         self.side(direction).max_single()
+    }
+
+    /// Sets, replaces or removes the stream's own rate limit, for what moves between it and its transport (RL-7).
+    ///
+    /// For bytes below a transport that is more than a socket, those of TLS for example, put a [`Limited`](crate::limit::Limited) there.
+    pub fn set_limit(&mut self, limit: Option<Limit>) {
+        if limit.is_some() || self.timing.is_some() {
+            self.limiter_mut().set_limit(limit);
+            self.waiters.wake_all();
+        }
+    }
+
+    /// Puts the stream into a group that shares a rate limit, out of the one that it was in, or out of any (RL-12).
+    pub fn set_group(&mut self, group: Option<&Group>) {
+        match group {
+            Some(group) => self.limiter_mut().join(group),
+            None => {
+                if let Some(timing) = &mut self.timing {
+                    timing.limiter.leave();
+                }
+            }
+        }
+        self.waiters.wake_all();
+    }
+
+    /// The stream's rate limits; `None` if it never had one.
+    #[must_use]
+    pub fn limiter(&self) -> Option<&Limiter> {
+        self.timing.as_ref().map(|timing| &timing.limiter)
+    }
+
+    /// The stream's rate limits, to charge them with what passed elsewhere, and to look at their levels.
+    pub fn limiter_mut(&mut self) -> &mut Limiter {
+        &mut self.timing.get_or_insert_default().limiter
     }
 }

@@ -7,6 +7,9 @@ mod addresses;
 mod auto_traits;
 mod buffer;
 mod conformance;
+mod limit;
+mod relay;
+mod support;
 mod surface;
 
 mod behaviour;

@@ -4,6 +4,7 @@ mod append;
 mod consume;
 mod files;
 mod freeze;
+mod line_model;
 mod lines;
 mod looking;
 mod model;

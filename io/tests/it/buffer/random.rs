@@ -1,8 +1,8 @@
 //! The model under random operations, and under what the fuzzer has kept.
 
-use super::model;
+use super::{line_model, model};
+use crate::support::{random, replay};
 use std::panic::catch_unwind;
-use std::path::Path;
 
 /// Operations in one run, and bytes for each of them: about what one reads.
 const RUN: usize = 1000;
@@ -32,26 +32,33 @@ fn buffers_agree_with_vectors() {
     assert!(runs < 150 || steps >= 100_000, "{steps} operations");
 }
 
-/// What the fuzzer has found worth keeping still holds (EB-3, EB-4).
+/// Some thousand lines of five kinds, in pieces, against a search from the beginning each time (EB-67, EB-72, EB-77).
+///
+/// `LEVENT_SEED` repeats one run.
 #[test]
-fn corpus_is_replayed() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/buffer");
-    let mut replayed = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        model::run(&std::fs::read(entry.unwrap().path()).unwrap());
-        replayed += 1;
+fn lines_agree_with_vectors() {
+    let seed = std::env::var("LEVENT_SEED").ok();
+    let seeds = match seed.and_then(|seed| seed.parse().ok()) {
+        Some(seed) => seed..seed + 1,
+        None => 0..200,
+    };
+    let (runs, mut lines) = (seeds.end - seeds.start, 0);
+    for seed in seeds {
+        let bytes = random(seed, 2_000);
+        match catch_unwind(|| line_model::run(&bytes)) {
+            Ok(taken) => lines += taken,
+            Err(panic) => {
+                println!("LEVENT_SEED={seed} repeats it");
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
-    assert!(replayed > 0, "there is a corpus");
+    assert!(runs < 200 || lines >= 5_000, "{lines} lines");
 }
 
-/// Bytes of a seed, the same each time.
-fn random(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
-    let step = |_| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 33) as u8
-    };
-    (0..len).map(step).collect()
+/// What the fuzzer has found worth keeping still holds (EB-3, EB-4, EB-67).
+#[test]
+fn corpus_is_replayed() {
+    replay("buffer", model::run);
+    replay("lines", line_model::run);
 }
