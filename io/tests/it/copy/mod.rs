@@ -7,6 +7,7 @@ mod cancel;
 mod file;
 mod idle;
 mod plain;
+mod random;
 mod refused;
 mod relay;
 

@@ -262,6 +262,33 @@ fn one_direction_leaves_the_writer_open() {
     });
 }
 
+/// An echo: reader and writer are one stream, and one task waits for both its directions.
+#[test]
+fn echo_through_halves() {
+    everywhere(|| async {
+        for way in WAYS {
+            let (client, echoes) = TcpStream::pair().await?;
+            let (mut reader, mut writer) = echoes.split();
+            let bytes = pattern(3 << 20);
+            let (mut out, mut back) = (client.clone(), client);
+            let echo = async {
+                match way {
+                    Way::Memory => copy(&mut reader, &mut writer).await?,
+                    Way::Pipe => splice(&mut reader, &mut writer).await?,
+                };
+                writer.close().await
+            };
+            let ends = try_zip(
+                send(&mut out, &bytes, 100_000, 0),
+                receive(&mut back, 30_000, 1),
+            );
+            let ((), ((), received)) = try_zip(echo, ends).await?;
+            assert!(received == bytes, "{way:?}");
+        }
+        Ok(())
+    });
+}
+
 /// Urgent data among much else: a splice in front of it says that there is nothing, or no more, and that is not believed. Nothing but the
 /// urgent byte, which is not part of the stream, gets lost.
 #[test]
