@@ -14,6 +14,8 @@
 //! futures run inside a levent loop, where they cost no lock, and under any other executor, where the reactor's
 //! background base waits for them.
 //!
+//! [`copy()`], [`copy_bidirectional`] and their like move whole streams; between sockets, and from files, the kernel does it.
+//!
 //! [`Buffer`] is a queue of bytes, libevent's evbuffer; it needs no reactor, and knows nothing of tasks. [`BufferedStream`] is a
 //! stream with two of them, libevent's bufferevent.
 //!
@@ -49,6 +51,7 @@
 mod accept;
 mod async_io;
 pub mod buffer;
+mod copy;
 pub mod limit;
 pub mod net;
 mod operations;
@@ -60,6 +63,10 @@ mod traits;
 
 pub use async_io::Async;
 pub use buffer::Buffer;
+pub use copy::{
+    CopyBuf, Relay, SendFile, StreamSocket, ThroughMemory, ThroughPipe, Transfer, copy,
+    copy_bidirectional, copy_buf, send_file, splice, splice_bidirectional,
+};
 pub use levent_reactor::IoSafe;
 pub use ready::{Readable, ReadableOwned, Writable, WritableOwned};
 pub use stream::BufferedStream;

@@ -22,7 +22,7 @@ use std::ops::{Deref, DerefMut};
 pub(super) const SMALL: usize = 4 << 10;
 
 /// What a buffer takes that holds more than this already, or is to hold it at once.
-pub(super) const LARGE: usize = 16 << 10;
+pub(crate) const LARGE: usize = 16 << 10;
 
 /// How much free memory a thread keeps unless it is told otherwise.
 const DEFAULT_CAP: usize = 1 << 20;
@@ -32,11 +32,11 @@ thread_local! {
 }
 
 /// Initialised memory of one owner. Dropped, it goes back to the thread's store if it has one of the store's sizes.
-pub(super) struct Block(Box<[u8]>);
+pub(crate) struct Block(Box<[u8]>);
 
 impl Block {
     /// A block of at least `need` bytes, for a buffer that holds `held` already.
-    pub(super) fn of(need: usize, held: usize) -> io::Result<Block> {
+    pub(crate) fn of(need: usize, held: usize) -> io::Result<Block> {
         let size = match need {
             0..=SMALL if held < LARGE => SMALL,
             0..=LARGE => LARGE,

@@ -56,7 +56,7 @@ macro_rules! descriptor_handle {
     };
 }
 
-/// `AsyncRead` and `AsyncWrite` of a stream handle: one `read` or `write`, unless the latch says that it would block.
+/// `AsyncRead`, `AsyncWrite` and `StreamSocket` of a stream handle: one `read` or `write`, unless the latch says that it would block.
 ///
 /// `short_reads_tell`: does a read that could have been longer mean that nothing more is there?
 macro_rules! byte_stream {
@@ -137,6 +137,18 @@ macro_rules! byte_stream {
                     Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
                     result => result,
                 })
+            }
+        }
+
+        impl crate::copy::Registered for $handle {
+            #[inline]
+            fn registration(&self) -> &levent_reactor::lane::Source {
+                self.inner.source()
+            }
+
+            #[inline]
+            fn descriptor(&self) -> BorrowedFd<'_> {
+                self.inner.as_fd()
             }
         }
     };

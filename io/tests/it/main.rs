@@ -1,12 +1,13 @@
 //! Integration tests of `levent-io`, one binary.
 //!
-//! `auto_traits` and `surface` are checked by the compiler; `addresses` and `buffer`, the byte queue, need no reactor; `behaviour` runs every
+//! `auto_traits` and `surface` are checked by the compiler; `addresses` and `buffer`, the byte queue, need no reactor; `copy` moves whole streams; `behaviour` runs every
 //! test under our own executor and under a foreign one; `conformance` checks the page of that name.
 
 mod addresses;
 mod auto_traits;
 mod buffer;
 mod conformance;
+mod copy;
 mod limit;
 mod relay;
 mod support;

@@ -30,6 +30,7 @@ pub(crate) mod progress;
 pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;
+pub(crate) mod splice;
 #[cfg(target_os = "linux")]
 pub(crate) mod timerfd;
 pub(crate) mod unowned;

@@ -353,3 +353,19 @@ fn sources_are_registered_again() {
         source.release();
     }
 }
+
+/// A pipe of before the fork is the parent's too, and says so in the child; one of after it is the child's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn inherited_pipe_says_so() {
+    if !in_child("fork::inherited_pipe_says_so") {
+        return;
+    }
+    let pipe = levent_reactor::file::Pipe::new().unwrap();
+    join(fork(|| {
+        assert!(pipe.is_inherited());
+        let own = levent_reactor::file::Pipe::new().unwrap();
+        assert!(!own.is_inherited());
+    }));
+    assert!(!pipe.is_inherited());
+}
