@@ -55,7 +55,7 @@ impl<S> BufferedStream<S> {
         &mut self,
         cx: &mut Context<'_>,
         role: Role,
-        is_enough: fn(&Self) -> bool,
+        is_enough: fn(&mut Self) -> bool,
     ) -> Poll<io::Result<()>> {
         let joined = self.waiters.join(role, cx.waker());
         let with = &mut Context::from_waker(joined.as_ref().unwrap_or(cx.waker()));
@@ -110,11 +110,14 @@ impl<S> BufferedStream<S> {
         most: usize,
         is_timed: bool,
     ) -> Poll<io::Result<usize>> {
-        let side = &mut self.reading;
-        if let Some(end) = &side.end {
+        if let Some(end) = &self.reading.end {
             return Poll::Ready(end.answer(Direction::Read));
         }
-        let room = most.saturating_sub(self.input.len());
+        let mut room = most.saturating_sub(self.input.len());
+        if self.timing.is_some() && room > 0 {
+            room = room.min(self.poll_quota(cx.waker()));
+        }
+        let side = &mut self.reading;
         if !side.is_enabled || room == 0 {
             return Poll::Pending;
         }
@@ -136,6 +139,7 @@ impl<S> BufferedStream<S> {
                 side.adapt(want, count);
                 if let Some(timing) = &mut self.timing {
                     timing.moved(Direction::Read, count);
+                    self.settle_quota();
                 }
                 self.waiters.moved_by(role);
                 Poll::Ready(Ok(count))
@@ -171,6 +175,7 @@ impl<S> BufferedStream<S> {
         let result = self.send_some(cx, role);
         self.writing.settle(self.output.len());
         if self.output.len() < before {
+            self.settle_quota();
             self.waiters.moved_by(role);
         }
         result

@@ -34,7 +34,7 @@
 //! | `relay` | from one stream to another |
 //! | `side`, `event` | a direction's settings and how it ended; what is told of it |
 //! | `views` | the buffers as users see them |
-//! | `settings` | marks, timeouts, limits, enabling |
+//! | `settings`, `quota` | marks, timeouts, limits, enabling; what many streams hold together |
 //! | `seam` | the only way to the transport |
 //! | `waiters` | several tasks at one stream |
 //! | `connect`, `pair` | streams that are not there yet, and those in memory |
@@ -44,6 +44,7 @@ mod drive;
 mod event;
 mod frame;
 mod pair;
+mod quota;
 mod read;
 mod relay;
 mod seam;
@@ -69,6 +70,7 @@ pub use event::Event;
 pub use frame::{Decoder, Delimited, LengthPrefixed};
 pub use levent_reactor::lane::Direction;
 pub use pair::{PairEnd, pair};
+pub use quota::Quota;
 pub use relay::relay;
 pub use seam::Socket;
 pub use settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};

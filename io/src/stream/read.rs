@@ -105,7 +105,9 @@ impl<S> BufferedStream<S> {
         if self.input.len() < buf.len() {
             return Err(cut_off());
         }
-        self.input.read_exact(buf)
+        self.input.read_exact(buf)?;
+        self.taken();
+        Ok(())
     }
 
     /// Waits until `count` bytes are in the input, and shows them; fewer only at the end of the stream. Takes nothing.
@@ -120,6 +122,12 @@ impl<S> BufferedStream<S> {
     pub async fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         poll_fn(|cx| self.poll_len(cx, count)).await?;
         self.input.pull_up(count.min(self.input.len()))
+    }
+
+    /// Bytes have left the input.
+    pub(super) fn taken(&mut self) {
+        self.reading.settle(self.input.len());
+        self.settle_quota();
     }
 
     /// Has the peer sent its last byte? Some may be in the input.
@@ -242,7 +250,7 @@ impl<S> BufferedStream<S> {
             loop {
                 let is_end = self.is_at_end();
                 if let Some(taken) = take(&mut self.input, is_end)? {
-                    self.reading.settle(self.input.len());
+                    self.taken();
                     return Poll::Ready(Ok(taken));
                 }
                 let high = self.reading.high();
@@ -298,7 +306,7 @@ impl<S> AsyncRead for BufferedStream<S> {
         let this = &mut *self;
         ready!(this.poll_low_mark(cx))?;
         let count = this.input.read(buf)?;
-        this.reading.settle(this.input.len());
+        this.taken();
         Poll::Ready(Ok(count))
     }
 }
@@ -316,7 +324,7 @@ impl<S> AsyncBufRead for BufferedStream<S> {
         let this = &mut *self;
         // Refused only if the front is frozen, and this buffer's never is.
         let _ = this.input.drain(amount);
-        this.reading.settle(this.input.len());
+        this.taken();
     }
 }
 

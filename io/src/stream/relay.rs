@@ -136,7 +136,8 @@ impl Way {
                 .output
                 .append_from(&mut from.input, space)
                 .map_err(Failed::Writing)?;
-            from.reading.settle(from.input.len());
+            from.taken();
+            to.settle_quota();
             self.moved += count as u64;
         }
         Ok(())

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use levent_reactor::lane::{Alarm, Direction};
 
 use super::BufferedStream;
+use super::quota::Share;
 use super::side::End;
 use crate::limit::{Group, Limit, Limiter};
 
@@ -22,6 +23,7 @@ pub(super) struct Timing {
     read: Timer,
     write: Timer,
     pub(super) limiter: Limiter,
+    pub(super) share: Option<Share>,
 }
 
 /// A direction's timeout.

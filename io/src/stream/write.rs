@@ -44,6 +44,7 @@ impl<S> BufferedStream<S> {
         let count = data.len().min(self.space());
         self.output.append(&data[..count])?;
         self.writing.settle(self.output.len());
+        self.settle_quota();
         Ok(count)
     }
 
@@ -63,6 +64,7 @@ impl<S> BufferedStream<S> {
         let put = self
             .check_writable()
             .and_then(|()| self.output.append(data));
+        self.settle_quota();
         WriteAll::new(self, put)
     }
 
@@ -71,6 +73,7 @@ impl<S> BufferedStream<S> {
         let put = self
             .check_writable()
             .and_then(|()| self.output.append_buffer(data).map(drop));
+        self.settle_quota();
         WriteAll::new(self, put)
     }
 
@@ -114,11 +117,11 @@ impl<S> BufferedStream<S> {
     }
 
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.settle(self.output.len());
-        if !self.writing.is_full {
+        if self.space() > 0 {
             return Poll::Ready(self.check_writable());
         }
-        self.poll_output(cx, Role::Writer, |stream| !stream.writing.is_full)
+        // Of a quota that is used up, this stream has a part, which it sends now; one that holds nothing has room.
+        self.poll_output(cx, Role::Writer, |stream| stream.space() > 0)
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -132,9 +135,12 @@ impl<S> BufferedStream<S> {
     pub(super) fn space(&mut self) -> usize {
         self.writing.settle(self.output.len());
         if self.writing.is_full {
-            0
-        } else {
-            self.writing.high() - self.output.len()
+            return 0;
+        }
+        let space = self.writing.high() - self.output.len();
+        match self.timing {
+            None => space,
+            Some(_) => space.min(self.quota_room()),
         }
     }
 }

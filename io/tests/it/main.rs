@@ -9,6 +9,7 @@ mod buffer;
 mod conformance;
 mod copy;
 mod limit;
+mod quota;
 mod relay;
 mod support;
 mod surface;

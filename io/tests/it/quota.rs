@@ -1,0 +1,129 @@
+//! A limit for the buffers of many streams together.
+
+use futures_lite::future::{poll_once, zip};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use levent_executor::{block_on, spawn, yield_now};
+use levent_io::stream::{Direction, Quota, pair};
+
+const SMALL: usize = 4 << 10;
+
+/// What is read and what is to be sent counts, until it is taken, sent, or dropped.
+#[test]
+fn buffers_are_counted() {
+    block_on(async {
+        let quota = Quota::new(100_000);
+        let (mut left, mut right) = pair();
+        left.set_quota(Some(&quota));
+        right.set_quota(Some(&quota));
+        left.write_all(&[7; 3_000]).await.unwrap();
+        assert_eq!(quota.used(), 3_000);
+        left.flush().await.unwrap();
+        // On the way between the two it is nobody's.
+        assert_eq!(quota.used(), 0);
+        assert_eq!(right.fill().await.unwrap(), 3_000);
+        assert_eq!(quota.used(), 3_000);
+        right.read_exact(&mut [0; 1_000]).await.unwrap();
+        assert_eq!(quota.used(), 2_000);
+        right.set_quota(None);
+        assert_eq!(quota.used(), 0);
+        right.set_quota(Some(&quota));
+        assert_eq!(quota.used(), 2_000);
+        drop(right);
+        assert_eq!(quota.used(), 0);
+    });
+}
+
+/// With the quota used up by one stream, others read and write in small pieces, and go on in large ones when it lets go.
+#[test]
+fn used_up_by_one() {
+    block_on(async {
+        let quota = Quota::new(10_000);
+        let (mut hog, _far) = pair();
+        hog.set_quota(Some(&quota));
+        hog.disable(Direction::Write);
+        assert!(poll_once(hog.write_all(&[7; 10_000])).await.is_none());
+        assert_eq!(quota.used(), 10_000);
+
+        let (mut sender, mut reader) = pair();
+        reader.set_quota(Some(&quota));
+        sender.write_all(&[7; 20_000]).await.unwrap();
+        sender.flush().await.unwrap();
+        assert_eq!(reader.fill().await.unwrap(), SMALL);
+        // It needs more than that, and waits.
+        let waiting = spawn(async move {
+            reader.peek(9_000).await.unwrap();
+            reader
+        });
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        assert!(!waiting.is_finished());
+        drop(hog);
+        let mut reader = waiting.await;
+        assert!(reader.input_len() >= 9_000);
+        assert_eq!(quota.used(), reader.input_len());
+
+        // A writer beside it: its own output may be small.
+        quota.set_limit(1);
+        let (mut writer, mut far) = pair();
+        writer.set_quota(Some(&quota));
+        assert_eq!(writer.try_write(&[7; 9_000]).unwrap(), SMALL);
+        assert_eq!(writer.try_write(&[7; 9_000]).unwrap(), 0);
+        let mut received = vec![0; 9_000];
+        let writing = async {
+            AsyncWriteExt::write_all(&mut writer, &[7; 9_000 - SMALL])
+                .await
+                .unwrap();
+            writer.flush().await.unwrap();
+        };
+        let reading = AsyncReadExt::read_exact(&mut far, &mut received);
+        zip(writing, reading).await.1.unwrap();
+        assert_eq!(received, [7; 9_000]);
+        // And one that holds unread input all the while can write, too.
+        reader.set_quota(Some(&quota));
+        assert_eq!(reader.try_write(b"hello").unwrap(), 5);
+    });
+}
+
+/// Twenty fast producers over slow consumers: together they never hold more than the quota and a small block per buffer, and all arrives.
+#[test]
+fn sum_is_kept() {
+    const STREAMS: usize = 20;
+    const BYTES: usize = 200_000;
+    block_on(async {
+        let quota = Quota::new(100_000);
+        let most = 100_000 + STREAMS * SMALL;
+        let mut tasks = Vec::new();
+        for index in 0..STREAMS {
+            let (mut producer, mut consumer) = pair();
+            producer.set_quota(Some(&quota));
+            tasks.push(spawn(async move {
+                let data = vec![index as u8; BYTES];
+                AsyncWriteExt::write_all(&mut producer, &data)
+                    .await
+                    .unwrap();
+                producer.close().await.unwrap();
+            }));
+            let quota = quota.clone();
+            tasks.push(spawn(async move {
+                let mut got = 0;
+                let mut buf = [0; 777];
+                loop {
+                    let n = consumer.read(&mut buf).await.unwrap();
+                    assert!(buf[..n].iter().all(|&byte| byte == index as u8));
+                    got += n;
+                    assert!(quota.used() <= most, "{}", quota.used());
+                    if n == 0 {
+                        break;
+                    }
+                    yield_now().await;
+                }
+                assert_eq!(got, BYTES);
+            }));
+        }
+        for task in tasks {
+            task.await;
+        }
+        assert_eq!(quota.used(), 0);
+    });
+}
