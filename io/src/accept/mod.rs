@@ -1,10 +1,13 @@
 //! Accepting connections: one poll function behind every `accept` and every `incoming`.
 //!
 //! ```text
-//!              ┌────────── pause over ─────────┐
-//! pause ──▶ accept4 ──▶ connection ──▶ register ──▶ Ok          (pause forgotten)
+//! disabled ──▶ gate, until enabled
+//!    │         ┌────────── pause over ─────────┐
+//!  pause ──▶ accept4 ──▶ connection ──▶ register ──▶ Ok          (pause forgotten)
 //!              │  └─ aborted before we came: next one
-//!              ├─ WouldBlock ──▶ wait for readability ──▶ pause
+//!              ├─ WouldBlock ──▶ wait for readability ──▶ disabled?
+//!              ├─ EMFILE, ENFILE: nobody there ──▶ as WouldBlock
+//!              │     └─ policy ReserveAndRefuse ──▶ accept with the spare descriptor, close ──▶ next one
 //!              └─ EMFILE, ENFILE, ENOBUFS, ENOMEM, … ──▶ Err     (pause 10 ms, 20 ms … 1 s)
 //! ```
 //!
@@ -13,30 +16,34 @@
 //!
 //! Invariants
 //! 1. The error goes to the caller at once; it is the *next* accept on the listener that waits.
-//! 2. The pause is the listener's: clones share it, and all tasks that wait for the listener keep to it.
-//! 3. Nothing is accepted and then lost: a connection is returned by the poll that took it.
+//! 2. Pause, gate and policy are the listener's: clones share them, and all tasks that wait for the listener keep to them.
+//! 3. Nothing is accepted and then lost: a connection is returned by the poll that took it. What is refused was never the caller's.
+//! 4. Whoever waits for a pause or at the gate does not wait for readability: what comes meanwhile wakes nobody.
+
+mod control;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use levent_reactor::lane::{Alarm, Direction};
-use levent_reactor::net::{accept_tcp, accept_unix};
+use levent_reactor::net::{accept_tcp, accept_unix, is_out_of_descriptors};
 
 use crate::Async;
 use crate::operations::poll_operation;
 use crate::ready::Waiting;
 
-/// The pause after the first failure, and after the seventh in a row: doubled in between.
-const PAUSE_MIN: Duration = Duration::from_millis(10);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(crate) use control::Control;
+use control::{Admission, Swap};
 
 /// How many broken connections one accept passes over before it reports one, so that a flood of them cannot hold the loop.
 const ABORTED_MAX: u32 = 32;
+
+/// How many connections one poll refuses before other tasks get their turn, under executors that do not count along.
+const REFUSED_MAX: u32 = 32;
 
 /// A listening socket: what `accept4` is called for.
 pub(crate) trait Listen {
@@ -65,102 +72,138 @@ impl Listen for UnixListener {
     }
 }
 
+/// A connection as it comes out of the kernel, and its peer.
+type Connection<L> = (<L as Listen>::Stream, <L as Listen>::Address);
+
 /// A connection, registered, and its peer.
 pub(crate) type Accepted<L> = (Async<<L as Listen>::Stream>, <L as Listen>::Address);
-
-/// When a listener that failed may try again. Shared by its clones.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    /// `None` unless the last accept failed.
-    pause: Mutex<Option<Pause>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Pause {
-    until: Instant,
-    length: Duration,
-}
-
-impl Backoff {
-    /// When the next accept may be tried, if it has to wait at all.
-    fn until(&self) -> Option<Instant> {
-        self.lock().map(|pause| pause.until)
-    }
-
-    fn succeeded(&self) {
-        *self.lock() = None;
-    }
-
-    /// Starts a pause, twice as long as the last. A failure during a pause belongs to a task that tried before it began
-    /// and does not lengthen it.
-    fn failed(&self, now: Instant) {
-        let mut pause = self.lock();
-        *pause = match *pause {
-            Some(running) if now < running.until => Some(running),
-            last => {
-                let length = last.map_or(PAUSE_MIN, |last| (last.length * 2).min(PAUSE_MAX));
-                Some(Pause {
-                    until: now + length,
-                    length,
-                })
-            }
-        };
-    }
-
-    /// Nothing panics under this lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, Option<Pause>> {
-        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Accepts connections of one listener, one after the other.
 pub(crate) struct Accepting<'a, L> {
     listener: &'a Async<L>,
     /// `None` for a bare `Async` listener, which has nowhere to keep one.
-    backoff: Option<&'a Backoff>,
+    control: Option<&'a Control>,
     waiting: Waiting<&'a Async<L>>,
     alarm: Alarm,
+    /// Our number at the gate; 0 if we never waited there.
+    place: u64,
 }
 
 impl<'a, L: Listen> Accepting<'a, L> {
-    pub(crate) fn new(listener: &'a Async<L>, backoff: Option<&'a Backoff>) -> Self {
+    pub(crate) fn new(listener: &'a Async<L>, control: Option<&'a Control>) -> Self {
         Accepting {
             listener,
-            backoff,
+            control,
             waiting: Waiting::new(listener, Direction::Read),
             alarm: Alarm::new(),
+            place: 0,
         }
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted<L>>> {
-        // A task that was waiting for readability may find that another one has failed meanwhile, and keeps to its pause.
-        if let Some(until) = self.backoff.and_then(Backoff::until) {
-            ready!(self.alarm.poll_at(until, cx));
+        for _ in 0..REFUSED_MAX {
+            // A task that was waiting for readability may find that the listener was disabled, or that another task has failed.
+            ready!(self.poll_admission(cx));
+            let accepted = match ready!(self.poll_accept(cx)) {
+                Ok(Swap::Refused) => continue,
+                Ok(Swap::Accepted((stream, address))) => {
+                    Async::new_nonblocking(stream).map(|stream| (stream, address))
+                }
+                Err(error) => Err(error),
+            };
+            if let Some(control) = self.control {
+                match &accepted {
+                    Ok(_) => control.succeeded(),
+                    Err(_) => control.failed(Instant::now()),
+                }
+            }
+            return Poll::Ready(accepted);
         }
-        let listener = self.listener.get_ref();
-        let accepted = ready!(poll_operation(&mut self.waiting, cx, || accept_live(
-            listener
-        )))
-        .and_then(|(stream, address)| Ok((Async::new_nonblocking(stream)?, address)));
-        if let Some(backoff) = self.backoff {
-            match &accepted {
-                Ok(_) => backoff.succeeded(),
-                Err(_) => backoff.failed(Instant::now()),
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Waits until the listener is enabled and does not pause.
+    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(control) = self.control else {
+            return Poll::Ready(());
+        };
+        // Again only if the listener was enabled while we looked.
+        loop {
+            match control.admission() {
+                Admission::Now => return Poll::Ready(()),
+                Admission::After(until) => {
+                    self.waiting.cancel();
+                    return self.alarm.poll_at(until, cx);
+                }
+                Admission::Closed if control.wait_at_gate(&mut self.place, cx.waker()) => {
+                    self.alarm.cancel();
+                    // It was disabled after we had looked the last time, and before we began to wait: the kernel still has it.
+                    if self.waiting.cancel() {
+                        self.listener.source().rest();
+                    }
+                    return Poll::Pending;
+                }
+                Admission::Closed => {}
             }
         }
-        Poll::Ready(accepted)
     }
+
+    /// Takes the next connection, or refuses it.
+    fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Swap<Connection<L>>>> {
+        let (listener, control) = (self.listener.get_ref(), self.control);
+        let result = ready!(poll_operation(&mut self.waiting, cx, || {
+            accept_or_refuse(listener, control)
+        }));
+        match result {
+            // Linux looks for a descriptor before it looks for a connection. Without one that is no error yet.
+            Err(error) if is_out_of_descriptors(&error) => {
+                ready!(self.waiting.poll(cx))?;
+                Poll::Ready(Err(error))
+            }
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl<L> Drop for Accepting<'_, L> {
+    fn drop(&mut self) {
+        if let Some(control) = self.control {
+            control.leave_gate(self.place);
+        }
+    }
+}
+
+/// Accepts the next connection, or refuses it, if that is what is to be done without descriptors.
+fn accept_or_refuse<L: Listen>(
+    listener: &L,
+    control: Option<&Control>,
+) -> io::Result<Swap<Connection<L>>> {
+    let mut aborted = 0;
+    let accepted = accept_live(listener, &mut aborted);
+    let Some(control) = control else {
+        return accepted.map(Swap::Accepted);
+    };
+    let accepted = match accepted {
+        Err(error) if control.is_to_refuse(&error) => {
+            control.swap(error, || accept_live(listener, &mut aborted))
+        }
+        accepted => accepted.map(Swap::Accepted),
+    };
+    control.aborted(aborted);
+    accepted
 }
 
 /// Accepts the next connection that is still alive.
 ///
 /// Linux hands out errors of the new connection as errors of `accept` (accept(2), "Error handling"): each of them has
-/// taken that connection out of the queue, so the next one may be fine.
-fn accept_live<L: Listen>(listener: &L) -> io::Result<(L::Stream, L::Address)> {
-    let mut aborted = 0;
+/// taken that connection out of the queue, so the next one may be fine. `aborted` counts them.
+fn accept_live<L: Listen>(listener: &L, aborted: &mut u32) -> io::Result<Connection<L>> {
     loop {
         match listener.accept_one() {
-            Err(error) if concerns_one_connection(&error) && aborted < ABORTED_MAX => aborted += 1,
+            Err(error) if concerns_one_connection(&error) && *aborted < ABORTED_MAX => {
+                *aborted += 1
+            }
             result => return result,
         }
     }
@@ -180,42 +223,6 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pause_doubles_up_to_a_second() {
-        let backoff = Backoff::default();
-        let mut now = Instant::now();
-        let mut lengths = Vec::new();
-        for _ in 0..9 {
-            backoff.failed(now);
-            let until = backoff.until().unwrap();
-            lengths.push((until - now).as_millis());
-            now = until;
-        }
-        assert_eq!(lengths, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
-    }
-
-    #[test]
-    fn failure_during_a_pause_does_not_lengthen_it() {
-        let backoff = Backoff::default();
-        let now = Instant::now();
-        backoff.failed(now);
-        let until = backoff.until();
-        backoff.failed(now + PAUSE_MIN / 2);
-        assert_eq!(backoff.until(), until);
-    }
-
-    #[test]
-    fn success_forgets_the_pause() {
-        let backoff = Backoff::default();
-        let now = Instant::now();
-        backoff.failed(now);
-        backoff.failed(now + PAUSE_MIN);
-        backoff.succeeded();
-        assert_eq!(backoff.until(), None);
-        backoff.failed(now);
-        assert_eq!(backoff.until(), Some(now + PAUSE_MIN));
-    }
-
     /// Counts what it is asked, and answers from a list.
     struct Scripted(std::cell::RefCell<Vec<io::Result<u8>>>);
 
@@ -233,11 +240,11 @@ mod tests {
     fn broken_connections_are_passed_over_but_not_for_ever() {
         let aborted = || Err(io::ErrorKind::ConnectionAborted.into());
         let listener = Scripted(vec![aborted(), aborted(), Ok(3)].into());
-        assert_eq!(accept_live(&listener).unwrap().1, 3);
+        assert_eq!(accept_live(&listener, &mut 0).unwrap().1, 3);
 
         let flood = (0..100).map(|_| aborted()).collect::<Vec<_>>();
         let listener = Scripted(flood.into());
-        let error = accept_live(&listener).unwrap_err();
+        let error = accept_live(&listener, &mut 0).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
         assert_eq!(listener.0.borrow().len(), 100 - 1 - ABORTED_MAX as usize);
     }
@@ -246,7 +253,7 @@ mod tests {
     fn lack_of_descriptors_is_reported() {
         let emfile = 24;
         let listener = Scripted(vec![Err(io::Error::from_raw_os_error(emfile))].into());
-        let error = accept_live(&listener).unwrap_err();
+        let error = accept_live(&listener, &mut 0).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(emfile));
     }
 }
