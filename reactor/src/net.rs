@@ -184,6 +184,40 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
+/// Is this an error of `accept` that concerns one connection only, which is out of the queue with it?
+///
+/// The peer has gone, or (on Linux, accept(2), "Error handling") something happened to the connection meanwhile: the next one
+/// may be fine. Anything else will be the same again at once.
+///
+/// # Examples
+///
+/// ```
+/// let gone = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+/// assert!(levent_reactor::net::concerns_one_connection(&gone));
+/// ```
+#[must_use]
+pub fn concerns_one_connection(error: &io::Error) -> bool {
+    // What we make ourselves has no number.
+    let Some(number) = error.raw_os_error() else {
+        return error.kind() == io::ErrorKind::ConnectionAborted;
+    };
+    // Not EOPNOTSUPP, which the page names as well: it is also what a socket says that can never accept.
+    #[cfg(target_os = "linux")]
+    if number == libc::ENONET {
+        return true;
+    }
+    matches!(
+        number,
+        libc::ECONNABORTED
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+    )
+}
+
 /// Makes a non-blocking listener with `SO_REUSEADDR` and this backlog.
 ///
 /// The system cuts a backlog above its own limit (`net.core.somaxconn`).

@@ -30,7 +30,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use levent_reactor::lane::{Alarm, Direction};
-use levent_reactor::net::{accept_tcp, accept_unix, is_out_of_descriptors};
+use levent_reactor::net::{
+    accept_tcp, accept_unix, concerns_one_connection, is_out_of_descriptors,
+};
 
 use crate::Async;
 use crate::operations::poll_operation;
@@ -209,16 +211,6 @@ fn accept_live<L: Listen>(listener: &L, aborted: &mut u32) -> io::Result<Connect
     }
 }
 
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::NetworkDown
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::HostUnreachable
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +241,23 @@ mod tests {
         assert_eq!(listener.0.borrow().len(), 100 - 1 - ABORTED_MAX as usize);
     }
 
+    /// Each number that accept(2) names, once, and a connection behind it.
+    #[cfg(target_os = "linux")]
     #[test]
-    fn lack_of_descriptors_is_reported() {
-        let emfile = 24;
-        let listener = Scripted(vec![Err(io::Error::from_raw_os_error(emfile))].into());
-        let error = accept_live(&listener, &mut 0).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(emfile));
+    fn every_error_has_its_class() {
+        let injected = |number| {
+            let error = Err(io::Error::from_raw_os_error(number));
+            let listener = Scripted(vec![error, Ok(1)].into());
+            accept_live(&listener, &mut 0).map(|(_, address)| address)
+        };
+        // ECONNABORTED, EPROTO, ENOPROTOOPT, ENETDOWN, ENETUNREACH, EHOSTDOWN, EHOSTUNREACH, ENONET.
+        for passed_over in [103, 71, 92, 100, 101, 112, 113, 64] {
+            assert_eq!(injected(passed_over).unwrap(), 1, "{passed_over}");
+        }
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM, EAGAIN, EINTR, EINVAL, EBADF, ENOTSOCK, EOPNOTSUPP, EPERM.
+        for reported in [24, 23, 105, 12, 11, 4, 22, 9, 88, 95, 1] {
+            let error = injected(reported).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(reported));
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! In the tests with many clients, the clients are here and the server is a process of its own, with room for 64 descriptors.
 
 use super::{child, in_child, is_child};
-use crate::behaviour::everywhere;
+use crate::behaviour::{counting, everywhere, poll_with, turn};
 use futures_lite::future::poll_once;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use levent_executor::LocalExecutor;
@@ -231,6 +231,57 @@ fn errors_are_reported() {
         }
         Ok(())
     });
+}
+
+/// One task's error has all of them pause: who waited for a connection sleeps through those that come meanwhile (LI-16).
+#[test]
+fn pause_is_slept_through() {
+    if !in_child("listener::exhaustion::pause_is_slept_through") {
+        return;
+    }
+    everywhere(|| async {
+        for _ in 0..20 {
+            if let Some(wakes) = wakes_in_a_pause().await? {
+                assert_eq!(wakes, 0);
+                return Ok(());
+            }
+        }
+        panic!("this machine is too busy");
+    });
+}
+
+/// `None` if the pause was over too soon to tell.
+async fn wakes_in_a_pause() -> io::Result<Option<usize>> {
+    let (listener, address) = listen(ExhaustionPolicy::Backoff).await?;
+    let (count, waker) = counting();
+    let mut waiting = Box::pin(listener.accept());
+    assert!(poll_with(&mut waiting, &waker).is_pending());
+    let _client = StdStream::connect(address)?;
+    while count.get() == 0 {
+        turn().await;
+    }
+    let mut hoard = hoard();
+    for _ in 0..4 {
+        listener.accept().await.unwrap_err();
+    }
+    // The pause that begins somewhere in here is the fifth.
+    let begin = Instant::now();
+    listener.accept().await.unwrap_err();
+    let pause = Duration::from_millis(160);
+    if poll_with(&mut waiting, &waker).is_ready() {
+        return Ok(None);
+    }
+    let before = count.get();
+    // Room for the client's end.
+    hoard.pop();
+    let _another = StdStream::connect(address)?;
+    for _ in 0..5 {
+        turn().await;
+    }
+    let wakes = count.get() - before;
+    // It began later than `begin`: that accept first sat out the pause before.
+    let is_over = begin.elapsed() >= pause;
+    Ok((!is_over).then_some(wakes))
 }
 
 /// As long as nobody comes, a lack of descriptors is no error, and costs nothing; under any policy (LI-16).
