@@ -134,10 +134,8 @@ impl<'a, L: Listen> Accepting<'a, L> {
         loop {
             match control.admission() {
                 Admission::Now => return Poll::Ready(()),
-                Admission::After(until) => {
-                    self.waiting.cancel();
-                    return self.alarm.poll_at(until, cx);
-                }
+                // Who waited for readability does not any more: what led to the error has woken all of them.
+                Admission::After(until) => return self.alarm.poll_at(until, cx),
                 Admission::Closed if control.wait_at_gate(&mut self.place, cx.waker()) => {
                     self.alarm.cancel();
                     // It was disabled after we had looked the last time, and before we began to wait: the kernel still has it.

@@ -138,6 +138,23 @@ fn disabling_after_one_leaves_the_other() {
     });
 }
 
+/// Nobody is woken for an accept that was dropped while the listener was disabled (LI-18).
+#[test]
+fn dropped_accept_is_not_woken() {
+    everywhere(|| async {
+        let listener = ListenOptions::new().start_disabled().bind(ANY).await?;
+        let ((one, waker_one), (two, waker_two)) = (counting(), counting());
+        let mut dropped = Box::pin(listener.accept());
+        let mut kept = Box::pin(listener.accept());
+        assert!(poll_with(&mut dropped, &waker_one).is_pending());
+        assert!(poll_with(&mut kept, &waker_two).is_pending());
+        drop(dropped);
+        listener.enable();
+        assert_eq!((one.get(), two.get()), (0, 1));
+        Ok(())
+    });
+}
+
 /// Accepts that are dropped take nothing with them, wherever they wait (LI-18).
 #[test]
 fn dropped_accepts_lose_nothing() {
