@@ -196,11 +196,11 @@ fn switched_by_other_threads() {
             while listener.stats().accepted < CLIENTS {
                 // The last one may be another's: then nobody comes any more.
                 let accepted = listener.accept();
-                let nap = async {
-                    levent_reactor_nap().await;
+                let given_up = async {
+                    nap().await;
                     Err(io::ErrorKind::TimedOut.into())
                 };
-                match futures_lite::future::or(accepted, nap).await {
+                match futures_lite::future::or(accepted, given_up).await {
                     Err(error) if error.kind() == ErrorKind::TimedOut => {}
                     result => drop(result.unwrap()),
                 }
@@ -239,7 +239,7 @@ fn switched_by_other_threads() {
 }
 
 /// Waits 50 ms.
-async fn levent_reactor_nap() {
+async fn nap() {
     let mut alarm = levent_reactor::lane::Alarm::new();
     let deadline = std::time::Instant::now() + Duration::from_millis(50);
     std::future::poll_fn(|cx| alarm.poll_at(deadline, cx)).await;
@@ -264,7 +264,7 @@ fn errors_leave_the_listener_enabled() {
         listener.disable();
         let mut accept = pin!(listener.accept());
         assert!(poll_once(&mut accept).await.is_none());
-        levent_reactor_nap().await;
+        nap().await;
         assert!(poll_once(&mut accept).await.is_none());
         assert_eq!(listener.stats().errors, 3);
         Ok(())
@@ -292,7 +292,7 @@ fn disabled_by_another_thread_among_errors() {
         };
         let disabled = async {
             while listener.is_enabled() {
-                levent_reactor_nap().await;
+                nap().await;
             }
         };
         futures_lite::future::or(failing, disabled).await;
