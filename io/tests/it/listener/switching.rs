@@ -306,17 +306,19 @@ fn disabled_by_another_thread_among_errors() {
 #[test]
 fn last_handle_closes() {
     everywhere(|| async {
-        let listener = ListenOptions::new().bind(ANY).await?;
-        let address = listener.local_addr()?;
-        let mut client = TcpStream::connect(address).await?;
+        // A path is nobody else's; a port that is free again may be another test's.
+        let dir = TempDir::new("last")?;
+        let path = dir.join("socket");
+        let listener = ListenOptions::new().bind_unix(&path)?;
+        let mut client = UnixStream::connect(&path).await?;
         let clone = listener.clone();
         let (mut stream, _) = listener.accept().await?;
         drop(listener);
-        try_zip(TcpStream::connect(address), clone.accept()).await?;
+        try_zip(UnixStream::connect(&path), clone.accept()).await?;
         // A disabled one goes as well.
         clone.disable();
         drop(clone);
-        let error = TcpStream::connect(address).await.unwrap_err();
+        let error = UnixStream::connect(&path).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused, "{error}");
         stream.write_all(b"!").await?;
         assert_eq!(client.read(&mut [0; 2]).await?, 1);
