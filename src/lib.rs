@@ -34,6 +34,7 @@
 //! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
 //! | sockets | [`net`]; any descriptor: [`Async`] |
 //! | buffers before and behind them, watermarks, timeouts, limits | [`BufferedStream`], [`stream`]; bytes alone: [`Buffer`]; rates: [`limit`] |
+//! | from one stream to another | [`copy`](fn@copy), [`copy_bidirectional`], [`splice`](fn@splice), [`send_file`](fn@send_file); of buffered ones: [`stream::relay`] |
 //! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |
 //! | signals | [`ctrl_c`], [`Signals`]; the numbers: [`signal`] |
 //! | the loop itself, with callbacks | [`reactor`] |
@@ -65,7 +66,10 @@ pub use levent_signal as signal;
 pub use levent_timer as timer;
 
 pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yield_now};
-pub use levent_io::{Async, Buffer, BufferedStream, buffer, limit, net, stream};
+pub use levent_io::{
+    Async, Buffer, BufferedStream, buffer, copy, copy_bidirectional, copy_buf, limit, net,
+    send_file, splice, splice_bidirectional, stream,
+};
 pub use levent_signal::{CtrlC, Signals, ctrl_c};
 pub use levent_timer::{
     Elapsed, Interval, Sleep, Timeout, Timer, interval, interval_at, sleep, sleep_until, timeout,

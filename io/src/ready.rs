@@ -56,6 +56,13 @@ impl<O: Owner> Waiting<O> {
         let source = self.owner.registration();
         source.poll_waiter(self.direction, cx, &mut self.waiter)
     }
+
+    /// Gives the wait up, so that nothing of it wakes; answers whether there was one. The next poll begins another.
+    pub(crate) fn cancel(&mut self) -> bool {
+        let is_waiting = self.waiter.is_waiting();
+        self.owner.registration().cancel_waiter(&mut self.waiter);
+        is_waiting
+    }
 }
 
 impl<O: Owner> Drop for Waiting<O> {

@@ -219,7 +219,7 @@
 //! | `evutil_socket_t` | [`OwnedFd`](std::os::fd::OwnedFd) and all that is [`AsFd`](std::os::fd::AsFd) |
 //! | `evutil_make_socket_nonblocking` | [`net::set_nonblocking`], and the `set_nonblocking` of std's sockets |
 //! | `evutil_make_socket_closeonexec`, `evutil_closesocket`, `EVUTIL_CLOSESOCKET` | None: descriptors are made close-on-exec, here and by std, and closed by their owner |
-//! | `evutil_make_listen_socket_reuseable` | [`net::listen_tcp`] does it |
+//! | `evutil_make_listen_socket_reuseable` | [`net::listen_tcp`] does it; [`net::ListenSettings`] has this and the other options of listening sockets |
 //! | `evutil_socketpair` | std's `UnixStream::pair` |
 //! | `evutil_monotonic_timer_new`, `evutil_monotonic_timer_free`, `evutil_configure_monotonic_time`, `evutil_gettime_monotonic`, `EV_MONOT_PRECISE`, `EV_MONOT_FALLBACK` | std's `Instant`; as a base's time, [`Clock`] |
 //! | `evutil_timeradd`, `evutil_timersub`, `evutil_timercmp`, `evutil_timerclear`, `evutil_timerisset`, `evutil_gettimeofday` | Arithmetic of [`Duration`] and [`SystemTime`](std::time::SystemTime) |

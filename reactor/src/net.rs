@@ -19,6 +19,10 @@ use std::{
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 
+mod listen;
+
+pub use listen::ListenSettings;
+
 use crate::engine::events::refused;
 use crate::sys::{
     file, limits,
@@ -69,7 +73,14 @@ pub fn connect_tcp(address: &SocketAddr) -> io::Result<TcpStream> {
 /// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// ```
 pub fn connect_unix(path: &Path) -> io::Result<UnixStream> {
-    let name = path.as_os_str().as_bytes();
+    let address = unix_name(path.as_os_str().as_bytes())?;
+    let socket = socket::stream(address.family())?;
+    begun(socket::connect(socket.as_fd(), &address))?;
+    Ok(UnixStream::from(socket))
+}
+
+/// The address of a unix socket, or what is wrong with its path.
+fn unix_name(name: &[u8]) -> io::Result<Address> {
     let invalid = |message| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     if name.is_empty() {
         return invalid("the path of a unix socket must not be empty");
@@ -80,17 +91,14 @@ pub fn connect_unix(path: &Path) -> io::Result<UnixStream> {
             "the path of a unix socket must not contain a NUL byte, except first, for an abstract name on Linux",
         );
     }
-    let Some(address) = Address::unix(name) else {
-        return Err(io::Error::new(
+    Address::unix(name).ok_or_else(|| {
+        io::Error::new(
             io::ErrorKind::InvalidInput,
             format!(
                 "the path of a unix socket is too long: {UNIX_PATH_MAX} bytes at most; use a relative path or a link"
             ),
-        ));
-    };
-    let socket = socket::stream(address.family())?;
-    begun(socket::connect(socket.as_fd(), &address))?;
-    Ok(UnixStream::from(socket))
+        )
+    })
 }
 
 /// A connect that goes on by itself has succeeded as far as we are concerned.
@@ -125,6 +133,9 @@ fn begun(answer: io::Result<()>) -> io::Result<()> {
 /// ```
 pub fn accept_tcp(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     let (socket, peer) = socket::accept(listener.as_fd())?;
+    if peer.is_empty() {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
     let peer = peer.ip().ok_or_else(|| {
         io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -160,6 +171,53 @@ pub fn accept_unix(listener: &UnixListener) -> io::Result<(UnixStream, UnixAddr)
     Ok((UnixStream::from(socket), peer.unix()?))
 }
 
+/// Is this the error of a process (`EMFILE`) or a system (`ENFILE`) that has no descriptor left?
+///
+/// # Examples
+///
+/// ```
+/// let other = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+/// assert!(!levent_reactor::net::is_out_of_descriptors(&other));
+/// ```
+#[must_use]
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Is this an error of `accept` that concerns one connection only, which is out of the queue with it?
+///
+/// The peer has gone, or (on Linux, accept(2), "Error handling") something happened to the connection meanwhile: the next one
+/// may be fine. Anything else will be the same again at once.
+///
+/// # Examples
+///
+/// ```
+/// let gone = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+/// assert!(levent_reactor::net::concerns_one_connection(&gone));
+/// ```
+#[must_use]
+pub fn concerns_one_connection(error: &io::Error) -> bool {
+    // What we make ourselves has no number.
+    let Some(number) = error.raw_os_error() else {
+        return error.kind() == io::ErrorKind::ConnectionAborted;
+    };
+    // Not EOPNOTSUPP, which the page names as well: it is also what a socket says that can never accept.
+    #[cfg(target_os = "linux")]
+    if number == libc::ENONET {
+        return true;
+    }
+    matches!(
+        number,
+        libc::ECONNABORTED
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+            | libc::ENETDOWN
+            | libc::ENETUNREACH
+            | libc::EHOSTDOWN
+            | libc::EHOSTUNREACH
+    )
+}
+
 /// Makes a non-blocking listener with `SO_REUSEADDR` and this backlog.
 ///
 /// The system cuts a backlog above its own limit (`net.core.somaxconn`).
@@ -178,12 +236,12 @@ pub fn accept_unix(listener: &UnixListener) -> io::Result<(UnixStream, UnixAddr)
 /// # }
 /// ```
 pub fn listen_tcp(address: &SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let address = Address::ip(address);
-    let socket = socket::stream(address.family())?;
-    socket::reuse_address(socket.as_fd())?;
-    socket::bind(socket.as_fd(), &address)?;
-    socket::listen(socket.as_fd(), backlog)?;
-    Ok(TcpListener::from(socket))
+    let settings = ListenSettings {
+        backlog,
+        reuse_address: true,
+        ..ListenSettings::default()
+    };
+    settings.bind_tcp(address)
 }
 
 /// Reads from any socket without taking: the next read finds the same bytes.

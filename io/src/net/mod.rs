@@ -7,6 +7,7 @@
 //! addr      addresses and names ──▶ SocketAddr
 //! lookup    names, on threads of their own          ended when idle
 //! tcp, unix streams and listeners                   readiness is latched, a short read saves a system call
+//! listen    listeners with options: policies without descriptors, disabling, counts
 //! udp       datagrams
 //! split     one stream as a reader and a writer
 //! handle    what the six handles have in common
@@ -20,6 +21,7 @@
 
 mod addr;
 mod handle;
+mod listen;
 mod lookup;
 mod split;
 mod tcp;
@@ -31,6 +33,7 @@ pub use std::net::{
 };
 
 pub use addr::{AsyncToSocketAddrs, ToSocketAddrsFuture, resolve};
+pub use listen::{ExhaustionPolicy, ListenOptions, ListenerStats};
 pub use split::{ReadHalf, WriteHalf};
 pub use tcp::{Incoming, TcpListener, TcpStream};
 pub use udp::UdpSocket;

@@ -16,9 +16,10 @@ use levent_reactor::lane::Direction;
 use super::AsyncToSocketAddrs;
 use super::addr::{first_that_works, no_address};
 use super::handle::{byte_stream, descriptor_handle, socket_handle, vectored_len};
+use super::listen::listener_control;
 use super::split::{ReadHalf, WriteHalf, halves};
 use crate::Async;
-use crate::accept::{Accepting, Backoff};
+use crate::accept::{Accepting, Control};
 
 /// A TCP listener.
 ///
@@ -29,7 +30,8 @@ use crate::accept::{Accepting, Backoff};
 /// Without free descriptors (`EMFILE`, `ENFILE`) or memory, [`accept`][TcpListener::accept] returns the error at once and
 /// the connection stays in the queue. The *next* accept, by whichever clone, first waits 10 ms, then 20 ms and so on up to
 /// one second while the failures go on, so that a loop that only logs the error neither spins nor gives up. The first
-/// success ends that. A bare [`Async<std::net::TcpListener>`] does not do this.
+/// success ends that. While nobody wants to connect, nothing is reported. A bare [`Async<std::net::TcpListener>`] does not do this. [`ListenOptions`][super::ListenOptions] has other
+/// policies.
 ///
 /// # Examples
 ///
@@ -49,7 +51,7 @@ use crate::accept::{Accepting, Backoff};
 #[derive(Clone)]
 pub struct TcpListener {
     inner: Arc<Async<std::net::TcpListener>>,
-    backoff: Arc<Backoff>,
+    control: Arc<Control>,
 }
 
 impl TcpListener {
@@ -90,7 +92,7 @@ impl TcpListener {
     ///
     /// Cancel safe: no connection is lost.
     pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let mut accepting = Accepting::new(&*self.inner, Some(&self.backoff));
+        let mut accepting = Accepting::new(&*self.inner, Some(&self.control));
         let (stream, peer) = poll_fn(|cx| accepting.poll(cx)).await?;
         Ok((stream.into(), peer))
     }
@@ -99,7 +101,7 @@ impl TcpListener {
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
             listener: self,
-            accepting: Accepting::new(&*self.inner, Some(&self.backoff)),
+            accepting: Accepting::new(&*self.inner, Some(&self.control)),
         }
     }
 
@@ -126,11 +128,12 @@ impl From<Async<std::net::TcpListener>> for TcpListener {
     fn from(listener: Async<std::net::TcpListener>) -> TcpListener {
         TcpListener {
             inner: Arc::new(listener),
-            backoff: Arc::default(),
+            control: Arc::default(),
         }
     }
 }
 
+listener_control!(TcpListener, std::net::TcpListener);
 socket_handle!(TcpListener, std::net::TcpListener);
 descriptor_handle!(TcpListener, std::net::TcpListener);
 

@@ -19,9 +19,10 @@ use levent_reactor::lane::Direction;
 use levent_reactor::net::unix_address;
 
 use super::handle::{byte_stream, descriptor_handle, socket_handle, vectored_len};
+use super::listen::listener_control;
 use super::split::{ReadHalf, WriteHalf, halves};
 use crate::Async;
-use crate::accept::{Accepting, Backoff};
+use crate::accept::{Accepting, Control};
 
 pub use std::os::unix::net::SocketAddr;
 
@@ -43,7 +44,7 @@ pub use std::os::unix::net::SocketAddr;
 #[derive(Clone)]
 pub struct UnixListener {
     inner: Arc<Async<std_unix::UnixListener>>,
-    backoff: Arc<Backoff>,
+    control: Arc<Control>,
 }
 
 impl UnixListener {
@@ -66,7 +67,7 @@ impl UnixListener {
     ///
     /// Cancel safe: no connection is lost.
     pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let mut accepting = Accepting::new(&*self.inner, Some(&self.backoff));
+        let mut accepting = Accepting::new(&*self.inner, Some(&self.control));
         let (stream, peer) = poll_fn(|cx| accepting.poll(cx)).await?;
         Ok((stream.into(), peer))
     }
@@ -75,7 +76,7 @@ impl UnixListener {
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming {
             listener: self,
-            accepting: Accepting::new(&*self.inner, Some(&self.backoff)),
+            accepting: Accepting::new(&*self.inner, Some(&self.control)),
         }
     }
 
@@ -93,11 +94,12 @@ impl From<Async<std_unix::UnixListener>> for UnixListener {
     fn from(listener: Async<std_unix::UnixListener>) -> UnixListener {
         UnixListener {
             inner: Arc::new(listener),
-            backoff: Arc::default(),
+            control: Arc::default(),
         }
     }
 }
 
+listener_control!(UnixListener, std_unix::UnixListener);
 socket_handle!(UnixListener, std_unix::UnixListener);
 descriptor_handle!(UnixListener, std_unix::UnixListener);
 

@@ -1,7 +1,7 @@
 //! Integration tests of `levent-io`, one binary.
 //!
-//! `auto_traits` and `surface` are checked by the compiler; `addresses` and `buffer`, the byte queue, need no reactor; `copy` moves whole streams; `behaviour` runs every
-//! test under our own executor and under a foreign one; `conformance` checks the page of that name.
+//! `auto_traits` and `surface` are checked by the compiler; `addresses`, `buffer` (the byte queue) and `limit` need no reactor; `copy` moves whole streams; `behaviour` runs
+//! every test under our own executor and under a foreign one, and so does `listener`, on every backend; `conformance` checks the page of that name.
 
 mod addresses;
 mod auto_traits;
@@ -9,6 +9,7 @@ mod buffer;
 mod conformance;
 mod copy;
 mod limit;
+mod listener;
 mod quota;
 mod relay;
 mod support;

@@ -93,6 +93,14 @@ pub struct Waiter {
     pub(super) id: u64,
 }
 
+impl Waiter {
+    /// Has it waited since it was made, found ready or cancelled?
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.id != 0
+    }
+}
+
 /// The next transfer is tried at once.
 const TRY: u8 = 0;
 /// The last transfer was short: the latch is looked at first.
@@ -475,6 +483,18 @@ impl Source {
         match self.at_home(|engine, index| engine.lane_cancel(index, id)) {
             Some(waker) => drop(waker),
             None => away::cancel(self, id),
+        }
+    }
+
+    /// Has the kernel forget the descriptor until somebody waits for it again; from any thread.
+    ///
+    /// Those who wait now are woken, and wait anew if they still want to: registered by that, as on another base. Until then
+    /// what happens to the descriptor wakes nobody, this base included.
+    pub fn rest(&self) {
+        let rested = self.at_home(|engine, index| engine.lane_remove(index, true));
+        if rested.is_none() {
+            // What ends a registration from away wakes, so that a source that moved is looked for.
+            away::release(self);
         }
     }
 

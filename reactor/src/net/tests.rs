@@ -179,3 +179,37 @@ fn descriptor_limit_is_raised() {
     assert_eq!(raise_descriptor_limit().unwrap(), hard);
     assert_eq!(limits::descriptors().unwrap(), (hard, hard));
 }
+
+/// What a listener is told about its connections, each of them has.
+#[test]
+fn connections_inherit_from_their_listener() {
+    let settings = ListenSettings {
+        backlog: 16,
+        nodelay: true,
+        keep_alive: Some(std::time::Duration::from_millis(299_001)),
+        ..ListenSettings::default()
+    };
+    let listener = settings.bind_tcp(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = accept_tcp(&listener).unwrap();
+    assert!(stream.nodelay().unwrap());
+    let option = |level, name| socket::number(stream.as_fd(), level, name).unwrap();
+    assert_ne!(option(libc::SOL_SOCKET, libc::SO_KEEPALIVE), 0);
+    #[cfg(target_os = "linux")]
+    {
+        assert_eq!(option(libc::IPPROTO_TCP, libc::TCP_KEEPIDLE), 300);
+        assert_eq!(option(libc::IPPROTO_TCP, libc::TCP_KEEPINTVL), 100);
+        assert_eq!(option(libc::IPPROTO_TCP, libc::TCP_KEEPCNT), 3);
+    }
+
+    let plain = ListenSettings {
+        backlog: 16,
+        ..ListenSettings::default()
+    };
+    let listener = plain.bind_tcp(&"127.0.0.1:0".parse().unwrap()).unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (stream, _) = accept_tcp(&listener).unwrap();
+    assert!(!stream.nodelay().unwrap());
+    let kept = socket::number(stream.as_fd(), libc::SOL_SOCKET, libc::SO_KEEPALIVE);
+    assert_eq!(kept.unwrap(), 0);
+}

@@ -159,21 +159,112 @@ pub(crate) fn reuse_address(socket: BorrowedFd<'_>) -> io::Result<()> {
     switch_on(socket, libc::SO_REUSEADDR)
 }
 
+/// Lets several listeners have one address, among which the kernel shares the connections out.
+#[cfg(any(target_os = "linux", target_os = "dragonfly"))]
+pub(crate) fn reuse_port(socket: BorrowedFd<'_>) -> io::Result<()> {
+    switch_on(socket, libc::SO_REUSEPORT)
+}
+
+/// The same, by the name that shares out there; plain `SO_REUSEPORT` gives everything to the listener that came last.
+#[cfg(target_os = "freebsd")]
+pub(crate) fn reuse_port(socket: BorrowedFd<'_>) -> io::Result<()> {
+    switch_on(socket, libc::SO_REUSEPORT_LB)
+}
+
+/// Elsewhere the port could be shared, but the connections would not be.
+#[cfg(not(any(target_os = "linux", target_os = "dragonfly", target_os = "freebsd")))]
+pub(crate) fn reuse_port(_: BorrowedFd<'_>) -> io::Result<()> {
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this system does not share connections out among the listeners of one port",
+    ))
+}
+
+/// Keeps IPv4 out of an IPv6 socket, or lets it in.
+pub(crate) fn only_v6(socket: BorrowedFd<'_>, only: bool) -> io::Result<()> {
+    set_number(socket, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, only.into())
+}
+
+/// Has small writes sent at once; accepted sockets have it from their listener.
+pub(crate) fn nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, 1)
+}
+
+/// Has a connection handed out only when its first bytes are there, or after about this many seconds.
+#[cfg(target_os = "linux")]
+pub(crate) fn defer_accept(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
+    set_number(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// Only Linux has it, and it is only ever a saving.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn defer_accept(_: BorrowedFd<'_>, _: libc::c_int) -> io::Result<()> {
+    Ok(())
+}
+
+/// Probes a connection that was silent for `idle` seconds, then every third of that, and gives it up after three probes without an
+/// answer; accepted sockets have it from their listener.
+pub(crate) fn keep_alive(socket: BorrowedFd<'_>, idle: libc::c_int) -> io::Result<()> {
+    const PROBES: libc::c_int = 3;
+    #[cfg(target_vendor = "apple")]
+    use libc::TCP_KEEPALIVE as IDLE;
+    #[cfg(not(any(target_vendor = "apple", target_os = "openbsd")))]
+    use libc::TCP_KEEPIDLE as IDLE;
+    switch_on(socket, libc::SO_KEEPALIVE)?;
+    // There the distances are the system's.
+    #[cfg(not(target_os = "openbsd"))]
+    for (option, value) in [
+        (IDLE, idle),
+        (libc::TCP_KEEPINTVL, (idle / 3).max(1)),
+        (libc::TCP_KEEPCNT, PROBES),
+    ] {
+        set_number(socket, libc::IPPROTO_TCP, option, value)?;
+    }
+    #[cfg(target_os = "openbsd")]
+    let _ = (idle, PROBES);
+    Ok(())
+}
+
 /// Sets an option of the socket level that is a switch.
 fn switch_on(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
-    let len = size_of_val(&on) as libc::socklen_t;
-    // SAFETY: the option's value is one `int`, readable until the call returns.
+    set_number(socket, libc::SOL_SOCKET, option, 1)
+}
+
+/// Sets an option that is an `int`.
+fn set_number(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: `value` is readable for `len` bytes, its size, until the call returns; the kernel reads no further, whatever the
+    // option is, and keeps no pointer.
     check(unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_SOCKET,
+            level,
             option,
-            ptr::from_ref(&on).cast(),
+            ptr::from_ref(&value).cast(),
             len,
         )
     })
     .map(drop)
+}
+
+/// Reads an option that is an `int`.
+#[cfg(test)]
+pub(crate) fn number(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+) -> io::Result<libc::c_int> {
+    let mut value = 0;
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    let pointer = ptr::from_mut(&mut value).cast();
+    // SAFETY: `value` is writable for `len` bytes, its size, and `len` itself, until the call returns.
+    check(unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, pointer, &mut len) })?;
+    Ok(value)
 }
 
 /// Where the kernel writes an address, with the length that it wrote.
@@ -207,6 +298,11 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, PeerAddre
 }
 
 impl PeerAddress {
+    /// Some systems hand out a connection whose peer has gone already, with no address at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The IP address; None if it is of another family.
     pub(crate) fn ip(&self) -> Option<SocketAddr> {
         let pointer = ptr::from_ref(&self.storage);

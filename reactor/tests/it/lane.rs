@@ -425,3 +425,38 @@ fn sources_and_events_side_by_side() {
         source.release();
     });
 }
+
+/// A source at rest is unknown to the base, wakes who waited, and is registered again by the next wait.
+#[test]
+fn rests_until_somebody_waits() {
+    for_each_backend(|base| {
+        let (entered, here, mut there, source) = scene(base);
+        let (wakes, waker) = Wakes::new();
+        let mut cx = Context::from_waker(&waker);
+        let mut waiter = Waiter::default();
+        let mut wait = |waiter: &mut Waiter| {
+            let poll = source.poll_waiter(Direction::Read, &mut cx, waiter);
+            poll.map(Result::unwrap).is_ready()
+        };
+        assert!(!wait(&mut waiter));
+        let taken = Source::new(here.as_fd()).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+        source.rest();
+        source.rest();
+        entered.turn(Wait::Poll).unwrap();
+        assert_eq!(wakes.take(), 1);
+        // The base has forgotten the descriptor: another source of it is no mistake.
+        Source::new(here.as_fd()).unwrap().release();
+        there.write_all(b"x").unwrap();
+        entered.turn(Wait::Poll).unwrap();
+        assert_eq!(wakes.take(), 0);
+        // As if it had never rested.
+        assert!(wait(&mut waiter));
+        assert_eq!((&here).read(&mut [0; 8]).unwrap(), 1);
+        assert!(!wait(&mut waiter));
+        there.write_all(b"y").unwrap();
+        entered.turn(Wait::Block).unwrap();
+        assert_eq!(wakes.take(), 1);
+        source.release();
+    });
+}

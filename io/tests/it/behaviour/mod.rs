@@ -17,14 +17,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Runs a test under our own executor, then under a foreign one.
-fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
+pub(crate) fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
     levent_executor::block_on(test()).expect("under our executor");
     futures_lite::future::block_on(test()).expect("under a foreign executor");
 }
 
 /// A waker that counts.
 #[derive(Default)]
-struct Count(AtomicUsize);
+pub(crate) struct Count(AtomicUsize);
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {
@@ -32,32 +32,32 @@ impl Wake for Count {
     }
 }
 
-fn counting() -> (Arc<Count>, Waker) {
+pub(crate) fn counting() -> (Arc<Count>, Waker) {
     let count = Arc::new(Count::default());
     (count.clone(), Waker::from(count))
 }
 
 impl Count {
-    fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 /// Lets every other ready task and the reactor have a turn.
-async fn turn() {
+pub(crate) async fn turn() {
     futures_lite::future::yield_now().await;
 }
 
 /// Polls once, with a waker of the test's choice.
-fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
+pub(crate) fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
 /// A path in a directory of its own, removed with it.
-struct TempDir(std::path::PathBuf);
+pub(crate) struct TempDir(std::path::PathBuf);
 
 impl TempDir {
-    fn new(name: &str) -> io::Result<TempDir> {
+    pub(crate) fn new(name: &str) -> io::Result<TempDir> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path =
@@ -66,7 +66,7 @@ impl TempDir {
         Ok(TempDir(path))
     }
 
-    fn join(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn join(&self, name: &str) -> std::path::PathBuf {
         self.0.join(name)
     }
 }
