@@ -85,6 +85,7 @@ impl BufferedStream<TcpStream> {
         BufferedStream::to_come(seam::socket::<TcpStream>, async move {
             TcpStream::connect(addr).await
         })
+        .without_flush()
     }
 }
 

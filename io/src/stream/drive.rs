@@ -220,9 +220,16 @@ impl<S> BufferedStream<S> {
                     return Poll::Ready(self.fail(Direction::Write, error, role).map(|_| ()));
                 }
                 Poll::Ready(Ok(count)) => {
-                    side.is_held = true;
+                    side.is_held = side.has_flush;
+                    let is_done = self.output.is_empty() && !side.is_held;
                     if let Some(timing) = &mut self.timing {
                         timing.moved(Direction::Write, count);
+                        if is_done {
+                            timing.stop(Direction::Write);
+                        }
+                    }
+                    if is_done {
+                        return Poll::Ready(Ok(()));
                     }
                 }
                 Poll::Ready(Err(error)) => {
@@ -262,16 +269,17 @@ impl<S> BufferedStream<S> {
     }
 
     /// The transport would block: has it done so for too long?
+    #[inline]
     fn check_late(
         &mut self,
         direction: Direction,
         cx: &mut Context<'_>,
         role: Role,
     ) -> Poll<io::Result<usize>> {
-        let Some(timing) = &mut self.timing else {
-            return Poll::Pending;
-        };
-        ready!(timing.poll(direction, cx));
+        match &mut self.timing {
+            None => return Poll::Pending,
+            Some(timing) => ready!(timing.poll(direction, cx)),
+        }
         self.ended(direction, End::TimedOut);
         self.waiters.moved_by(role);
         Poll::Ready(End::TimedOut.answer(direction))

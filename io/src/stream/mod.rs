@@ -149,7 +149,7 @@ impl<S: seam::Socket> BufferedStream<S> {
     ///
     /// Otherwise as [`new`](BufferedStream::new). Parts of files in the output go out with `sendfile`.
     pub fn socket(socket: S) -> BufferedStream<S> {
-        BufferedStream::over(socket, seam::socket::<S>)
+        BufferedStream::over(socket, seam::socket::<S>).without_flush()
     }
 }
 
@@ -159,6 +159,12 @@ impl<S> BufferedStream<S> {
             transport: Some(transport),
             ..BufferedStream::without(seam)
         }
+    }
+
+    /// For a transport that holds nothing of what it has taken: it is not asked to flush.
+    fn without_flush(mut self) -> BufferedStream<S> {
+        self.writing.has_flush = false;
+        self
     }
 
     /// One that has no transport yet.

@@ -49,8 +49,8 @@ pub fn pair() -> (BufferedStream<PairEnd>, BufferedStream<PairEnd>) {
         writes,
     };
     (
-        BufferedStream::over(end(0), seam),
-        BufferedStream::over(end(1), seam),
+        BufferedStream::over(end(0), seam).without_flush(),
+        BufferedStream::over(end(1), seam).without_flush(),
     )
 }
 

@@ -24,8 +24,10 @@ pub(super) struct Side {
     max_single: u32,
     /// How much the next fill asks for: grows while fills are full, so that an interactive stream takes small blocks and a bulk one few calls.
     step: u32,
-    /// The transport may hold bytes of ours: it has not been flushed since it took some.
+    /// The transport may hold bytes of ours: it has not been flushed since it took some. Never set for one that holds none.
     pub(super) is_held: bool,
+    /// The transport is one that has to be flushed.
+    pub(super) has_flush: bool,
     /// `Some` from the end of stream, error or timeout until the direction is enabled again.
     pub(super) end: Option<Box<End>>,
 }
@@ -45,6 +47,7 @@ impl Side {
             max_single: narrow(DEFAULT_MAX_SINGLE),
             step: STEP_MIN,
             is_held: false,
+            has_flush: true,
             end: None,
         }
     }
@@ -102,7 +105,7 @@ impl Side {
     }
 
     /// A fill was allowed `granted` bytes and brought `moved`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn adapt(&mut self, granted: usize, moved: usize) {
         let step = self.step as usize;
         if moved == granted && granted >= step {

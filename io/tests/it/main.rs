@@ -12,6 +12,7 @@ mod limit;
 mod listener;
 mod quota;
 mod relay;
+mod stream;
 mod support;
 mod surface;
 

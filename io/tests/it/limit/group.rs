@@ -27,6 +27,7 @@ fn throughput_test() {
         (Some(1_000), Some(30_000), 0, Some(300_000)),
         (Some(1_000), Some(35_000), 500, Some(300_000)),
     ] {
+        let start = Instant::now();
         let limit = |rate: u64| ticks(rate, rate * 4);
         let group = shared.map(|rate| Group::new(limit(rate)));
         let own_limit = own.map(limit);
@@ -40,7 +41,7 @@ fn throughput_test() {
                 })
                 .collect(),
         };
-        let mut world = World::new(limiters);
+        let mut world = World::new(start, limiters);
         for _ in 0..50 {
             world.run(Duration::from_micros(99_900), 8_192);
             if let Some(group) = &group {
@@ -66,8 +67,9 @@ fn throughput_test() {
 #[test]
 fn hundred_members_are_treated_alike() {
     for (rate, want) in [(100_000, 16_384), (1_000, 16_384), (50_001, 77), (64, 10)] {
+        let start = Instant::now();
         let group = Group::new(ticks(rate, rate * 2));
-        let mut world = World::new(members(&group, 100, None));
+        let mut world = World::new(start, members(&group, 100, None));
         world.run(Duration::from_secs(60), want);
         let error = (world.total() as f64 / (rate * 600) as f64 - 1.0).abs();
         assert!(error < 0.01, "{rate}: {} in a minute", world.total());
@@ -82,9 +84,10 @@ fn hundred_members_are_treated_alike() {
 /// Shares of members that want nothing go to those that do, and come back when they ask (RL-13).
 #[test]
 fn idle_members_leave_their_share() {
+    let start = Instant::now();
     let group = Group::new(ticks(10_000, 10_000));
     let _idle = members(&group, 90, None);
-    let mut world = World::new(members(&group, 10, None));
+    let mut world = World::new(start, members(&group, 10, None));
     world.run(Duration::from_secs(10), 16_384);
     let expected = 10_000.0 * 100.0;
     assert!(

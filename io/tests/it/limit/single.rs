@@ -122,7 +122,8 @@ fn rate_is_right_over_a_minute() {
         (12_345, 50_000, 100),
         (100_000, 1_000_000, 1 << 20),
     ] {
-        let mut world = World::new(vec![limited(ticks(rate, burst))]);
+        let start = Instant::now();
+        let mut world = World::new(start, vec![limited(ticks(rate, burst))]);
         world.run(Duration::from_secs(60), want);
         let expected = (rate * 600) as f64;
         let error = (world.total() as f64 - expected).abs() / expected;

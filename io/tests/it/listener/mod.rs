@@ -31,7 +31,7 @@ fn child(name: &str, descriptors: u32) -> Command {
 }
 
 /// True in the process that shall do the work, which has room for 64 descriptors; elsewhere runs that process.
-fn in_child(name: &str) -> bool {
+pub(crate) fn in_child(name: &str) -> bool {
     if is_child(name) {
         return true;
     }

@@ -1,0 +1,189 @@
+//! Several tasks at one stream.
+
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use futures_lite::future::{poll_fn, zip};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use levent_executor::{block_on, spawn};
+use levent_io::stream::{Direction, pair};
+
+use super::{bytes, tcp};
+use crate::behaviour::{counting, poll_with};
+
+/// Two tasks with a half each, 2 MiB both ways through small marks: all arrives, and nobody is polled much more often than bytes move.
+#[test]
+fn halves_on_two_tasks() {
+    const BYTES: usize = 2 << 20;
+    block_on(async {
+        let (mut left, mut right) = tcp().await.unwrap();
+        for stream in [&mut left, &mut right] {
+            stream.set_read_marks(0, 10_000).unwrap();
+            stream.set_write_marks(5_000, 10_000).unwrap();
+        }
+        let polls = Arc::new(Mutex::new(0usize));
+        let mut tasks = Vec::new();
+        for stream in [left, right] {
+            let (mut reader, mut writer) = futures_lite::io::split(stream);
+            let counted = polls.clone();
+            tasks.push(spawn(async move {
+                let mut received = Vec::new();
+                let mut reading = Box::pin(reader.read_to_end(&mut received));
+                poll_fn(|cx| {
+                    *counted.lock().unwrap() += 1;
+                    std::future::Future::poll(reading.as_mut(), cx)
+                })
+                .await
+                .unwrap();
+                drop(reading);
+                assert!(received == bytes(BYTES));
+            }));
+            let counted = polls.clone();
+            tasks.push(spawn(async move {
+                let data = bytes(BYTES);
+                let mut writing = Box::pin(async {
+                    writer.write_all(&data).await?;
+                    writer.close().await
+                });
+                poll_fn(|cx| {
+                    *counted.lock().unwrap() += 1;
+                    std::future::Future::poll(writing.as_mut(), cx)
+                })
+                .await
+                .unwrap();
+            }));
+        }
+        for task in tasks {
+            task.await;
+        }
+        // A wake for each few kilobytes, and everybody is woken by each.
+        let polls = *polls.lock().unwrap();
+        assert!(polls < 4 * (2 * BYTES / 1_000), "{polls} polls");
+    });
+}
+
+/// A reader and a writer that both wait for a peer who does nothing: neither wakes the other again and again.
+#[test]
+fn waiting_tasks_let_each_other_sleep() {
+    let (left, _right) = pair();
+    let stream = Mutex::new(left);
+    let (reads, reader) = counting();
+    let (writes, writer) = counting();
+    stream
+        .lock()
+        .unwrap()
+        .output()
+        .append(&bytes(1 << 20))
+        .unwrap();
+    let mut polls = 0;
+    loop {
+        let before = (reads.get(), writes.get());
+        assert!(poll_with(&mut stream.lock().unwrap().fill(), &reader).is_pending());
+        assert!(poll_with(&mut stream.lock().unwrap().flush(), &writer).is_pending());
+        polls += 1;
+        if before == (reads.get(), writes.get()) {
+            break;
+        }
+        assert!(polls < 10, "they wake each other for ever");
+    }
+}
+
+/// Whoever waits, for whatever, is woken by what it waits for, though another task asked last (PA-6).
+#[test]
+fn nobody_is_forgotten() {
+    for last in 0..2 {
+        let (left, mut right) = pair();
+        let stream = Mutex::new(left);
+        let (reads, reader) = counting();
+        let (writes, writer) = counting();
+        let (_, other) = counting();
+        stream
+            .lock()
+            .unwrap()
+            .output()
+            .append(&bytes(200_000))
+            .unwrap();
+        let ask = |which: usize| {
+            let mut stream = stream.lock().unwrap();
+            match which {
+                0 => assert!(poll_with(&mut stream.fill(), &reader).is_pending()),
+                _ => assert!(poll_with(&mut stream.flush(), &writer).is_pending()),
+            }
+        };
+        ask(1 - last);
+        ask(last);
+        let before = (reads.get(), writes.get());
+        // Something to read.
+        right.try_write(b"x").unwrap();
+        assert!(poll_with(&mut right.flush(), &other).is_ready());
+        assert!(reads.get() > before.0, "the reader, {last} last");
+        assert!(poll_with(&mut stream.lock().unwrap().fill(), &reader).is_ready());
+        // Room, until nothing is left to send.
+        for _ in 0..20 {
+            right.input().drain(usize::MAX).unwrap();
+            let _ = poll_with(&mut right.fill(), &other);
+            if stream.lock().unwrap().output_len() == 0 {
+                break;
+            }
+            ask_again(&stream, &writer);
+        }
+        assert!(writes.get() > before.1, "the writer, {last} last");
+        assert_eq!(stream.lock().unwrap().output_len(), 0);
+    }
+}
+
+fn ask_again<S>(stream: &Mutex<levent_io::BufferedStream<S>>, waker: &std::task::Waker) {
+    if let Poll::Ready(result) = poll_with(&mut stream.lock().unwrap().flush(), waker) {
+        result.unwrap();
+    }
+}
+
+/// Settings reach tasks that wait already: enabling, marks, another transport.
+#[test]
+fn settings_wake_whoever_waits() {
+    let (mut left, mut right) = pair();
+    let (count, waker) = counting();
+    left.disable(Direction::Read);
+    assert!(poll_with(&mut left.fill(), &waker).is_pending());
+    left.enable(Direction::Read);
+    assert_eq!(count.get(), 1);
+    assert!(poll_with(&mut left.fill(), &waker).is_pending());
+    left.set_write_marks(0, 1).unwrap();
+    assert_eq!(count.get(), 2);
+    let end = right.take_transport().unwrap();
+    left.take_transport();
+    assert!(poll_with(&mut left.fill(), &waker).is_pending());
+    let before = count.get();
+    left.set_transport(end);
+    assert!(count.get() > before);
+}
+
+/// Requests and answers between two streams, each driven by two tasks that take turns with a lock: a reader that waits holds no lock.
+#[test]
+fn echo_between_tasks() {
+    block_on(async {
+        let (mut left, right) = pair();
+        let echo = spawn(async move {
+            let mut stream = right;
+            while stream.fill().await.unwrap() > 0 {
+                {
+                    let (mut input, mut output) = stream.buffers();
+                    output.append_buffer(&mut input).unwrap();
+                }
+                stream.room().await.unwrap();
+            }
+            stream.close().await.unwrap();
+        });
+        for round in 0..1_000usize {
+            let data = bytes(1 + round % 300);
+            left.write_all(&data).await.unwrap();
+            let mut answer = vec![0; data.len()];
+            left.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, data);
+        }
+        let (closed, ()) = zip(left.close(), async {}).await;
+        closed.unwrap();
+        assert_eq!(left.fill().await.unwrap(), 0);
+        echo.await;
+    });
+}
