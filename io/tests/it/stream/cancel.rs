@@ -108,9 +108,8 @@ async fn talk<S, T>(
         let mut decoder = LengthPrefixed::new(2).unwrap();
         let frame = stubborn!(k, right.read_frame(&mut decoder)).unwrap();
         note(&frame.unwrap());
-        stubborn!(k, right.read_frame(&mut decoder))
-            .unwrap()
-            .map(|frame| note(&frame));
+        let frame = stubborn!(k, right.read_frame(&mut decoder)).unwrap();
+        note(&frame.unwrap());
         let mut wide = LengthPrefixed::new(2).unwrap();
         let frame = stubborn!(k, right.read_frame(&mut wide)).unwrap();
         note(&frame.unwrap());

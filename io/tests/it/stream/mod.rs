@@ -37,5 +37,5 @@ fn unix() -> io::Result<(BufferedStream<UnixStream>, BufferedStream<UnixStream>)
 
 /// Bytes in which no piece looks like another one.
 fn bytes(len: usize) -> Vec<u8> {
-    (0..len).map(|i| (i ^ (i >> 8) * 7) as u8).collect()
+    (0..len).map(|i| (i ^ ((i >> 8) * 7)) as u8).collect()
 }
