@@ -15,13 +15,34 @@ use super::side::End;
 use super::{BufferedStream, Direction, Event, seam};
 use crate::net::{AsyncToSocketAddrs, TcpStream};
 
-/// The future of a transport. Never locked: the lock makes a stream `Sync` with futures that are not.
-pub(super) struct Connecting<S>(Mutex<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>);
+/// What there is to wait for.
+pub(super) enum Connecting<S> {
+    /// The future of a transport. Never locked: the lock makes a stream `Sync` with futures that are not.
+    Future(Mutex<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>),
+    /// The transport is there, and has to connect or shake hands itself.
+    Within(Within<S>),
+}
+
+/// Connects a transport that is there.
+pub(crate) type Within<S> = fn(&mut S, &mut Context<'_>) -> Poll<io::Result<()>>;
 
 impl<S> Connecting<S> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<S>> {
-        let future = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
-        future.as_mut().poll(cx)
+    /// `Ready(Some)` with a transport that was not there.
+    fn poll(
+        &mut self,
+        transport: Option<&mut S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<S>>> {
+        match (self, transport) {
+            (Connecting::Future(future), _) => {
+                let future = future.get_mut().unwrap_or_else(PoisonError::into_inner);
+                future.as_mut().poll(cx).map_ok(Some)
+            }
+            (Connecting::Within(connect), Some(transport)) => {
+                connect(transport, cx).map_ok(|()| None)
+            }
+            (Connecting::Within(_), None) => Poll::Ready(Ok(None)),
+        }
     }
 }
 
@@ -96,7 +117,20 @@ impl<S> BufferedStream<S> {
         future: impl Future<Output = io::Result<S>> + Send + 'static,
     ) -> BufferedStream<S> {
         BufferedStream {
-            connecting: Some(Box::new(Connecting(Mutex::new(Box::pin(future))))),
+            connecting: Some(Box::new(Connecting::Future(Mutex::new(Box::pin(future))))),
+            ..BufferedStream::without(seam)
+        }
+    }
+
+    /// A stream over `transport`, which has something to do before it can be read and written.
+    pub(crate) fn over_connecting(
+        transport: S,
+        seam: seam::Seam<S>,
+        connect: Within<S>,
+    ) -> BufferedStream<S> {
+        BufferedStream {
+            transport: Some(transport),
+            connecting: Some(Box::new(Connecting::Within(connect))),
             ..BufferedStream::without(seam)
         }
     }
@@ -115,46 +149,48 @@ impl<S> BufferedStream<S> {
         let Some(connecting) = &mut self.connecting else {
             return Poll::Ready(());
         };
-        match connecting.poll(cx) {
+        match connecting.poll(self.transport.as_mut(), cx) {
             Poll::Ready(Ok(transport)) => {
                 self.connecting = None;
-                self.transport = Some(transport);
+                if transport.is_some() {
+                    self.transport = transport;
+                }
                 self.pending.add(Event::Connected);
                 if let Some(timing) = &mut self.timing {
                     timing.stop(Direction::Write);
                 }
             }
-            Poll::Ready(Err(error)) => {
-                self.connecting = None;
-                let end = End::from(error);
-                self.pending.add(Event::ConnectFailed);
-                self.reading.end = Some(Box::new(end.clone()));
-                self.writing.end = Some(Box::new(end));
-                self.stop_timers();
-            }
+            Poll::Ready(Err(error)) => match End::from(error) {
+                // That of the stream below, which is this one's, too.
+                End::TimedOut => self.connect_late(),
+                end => self.connect_failed(Event::ConnectFailed, end),
+            },
             Poll::Pending => {
                 let Some(timing) = &mut self.timing else {
                     return Poll::Pending;
                 };
                 ready!(timing.poll(Direction::Write, cx));
-                // The attempt is given up: there is nothing to go on with.
-                let late = io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the connection could not be made within the write timeout",
-                );
-                self.connecting = None;
-                let end = End::from(late);
-                self.pending.add(Event::Timeout(Direction::Write));
-                self.reading.end = Some(Box::new(end.clone()));
-                self.writing.end = Some(Box::new(end));
-                self.stop_timers();
+                self.connect_late();
             }
         }
         self.waiters.wake_all();
         Poll::Ready(())
     }
 
-    fn stop_timers(&mut self) {
+    fn connect_late(&mut self) {
+        // The attempt is given up: there is nothing to go on with.
+        let late = io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the connection could not be made within the write timeout",
+        );
+        self.connect_failed(Event::Timeout(Direction::Write), End::from(late));
+    }
+
+    fn connect_failed(&mut self, event: Event, end: End) {
+        self.connecting = None;
+        self.pending.add(event);
+        self.reading.end = Some(Box::new(end.clone()));
+        self.writing.end = Some(Box::new(end));
         if let Some(timing) = &mut self.timing {
             timing.stop(Direction::Read);
             timing.stop(Direction::Write);

@@ -163,7 +163,7 @@ impl<S> BufferedStream<S> {
     }
 
     /// Writes until there is nothing left, and has it passed on. `Ready(Ok)` when the output is empty and with the transport's peer or kernel.
-    fn send(&mut self, cx: &mut Context<'_>, role: Role) -> Poll<io::Result<()>> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, role: Role) -> Poll<io::Result<()>> {
         if self.output.is_empty() && !self.writing.is_held {
             return Poll::Ready(match self.writing.end.as_deref() {
                 // Closed and everything sent: there is nothing to complain of.

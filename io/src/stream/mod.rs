@@ -38,10 +38,13 @@
 //! | `seam` | the only way to the transport |
 //! | `waiters` | several tasks at one stream |
 //! | `connect`, `pair` | streams that are not there yet, and those in memory |
+//! | `below`, `filter`, `stage` | streams over streams, and what transforms the bytes in between |
 
+mod below;
 mod connect;
 mod drive;
 mod event;
+mod filter;
 mod frame;
 mod pair;
 mod quota;
@@ -50,6 +53,7 @@ mod relay;
 mod seam;
 mod settings;
 mod side;
+mod stage;
 mod views;
 mod waiters;
 mod write;
@@ -67,6 +71,7 @@ use side::{End, Side};
 use waiters::Waiters;
 
 pub use event::Event;
+pub use filter::{Filter, FilterParts};
 pub use frame::{Decoder, Delimited, LengthPrefixed};
 pub use levent_reactor::lane::Direction;
 pub use pair::{PairEnd, pair};
@@ -74,6 +79,7 @@ pub use quota::Quota;
 pub use relay::relay;
 pub use seam::Socket;
 pub use settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
+pub use stage::{Mode, Progress, Stage, StageFns, pass, stage};
 pub use views::{Input, Output};
 pub use write::WriteAll;
 

@@ -142,20 +142,16 @@ impl End {
                 io::ErrorKind::BrokenPipe,
                 "the stream has been closed for writing: write before `close`",
             ),
-            End::TimedOut => io::Error::new(
-                io::ErrorKind::TimedOut,
-                match direction {
-                    Direction::Read => {
-                        "nothing came for the read timeout: enable reading to go on, or drop the stream"
-                    }
-                    Direction::Write => {
-                        "nothing could be sent for the write timeout: enable writing to go on, or drop the stream"
-                    }
-                },
-            ),
+            End::TimedOut => io::Error::new(io::ErrorKind::TimedOut, Late(direction)),
             End::Os(code) => io::Error::from_raw_os_error(*code),
             End::Failed(error) => io::Error::new(error.kind(), Shared(error.clone())),
         })
+    }
+}
+
+impl End {
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, End::TimedOut)
     }
 }
 
@@ -163,6 +159,8 @@ impl From<io::Error> for End {
     fn from(error: io::Error) -> End {
         match error.raw_os_error() {
             Some(code) => End::Os(code),
+            // The timeout of a stream below this one is this one's, too, and can be gone on from.
+            None if error.get_ref().is_some_and(|inner| inner.is::<Late>()) => End::TimedOut,
             None => End::Failed(Arc::new(error)),
         }
     }
@@ -179,6 +177,25 @@ impl fmt::Debug for End {
         }
     }
 }
+
+/// The error of a timeout.
+#[derive(Debug)]
+struct Late(Direction);
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Direction::Read => {
+                "nothing came for the read timeout: enable reading to go on, or drop the stream"
+            }
+            Direction::Write => {
+                "nothing could be sent for the write timeout: enable writing to go on, or drop the stream"
+            }
+        })
+    }
+}
+
+impl std::error::Error for Late {}
 
 /// An error that is told more than once.
 #[derive(Debug)]
