@@ -59,6 +59,8 @@ mod raw_mut;
 mod ready;
 mod sockets;
 pub mod stream;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod traits;
 
 pub use async_io::Async;

@@ -90,8 +90,8 @@ impl<S> Below<S> {
     /// Reads more into the input, up to its high mark; 0 is the end of the stream.
     pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.revive(Direction::Read);
-        let high = self.high(Direction::Read);
         let stream = &mut self.stream;
+        let high = stream.reading.high();
         stream.reading.settle(stream.input.len());
         if stream.input.len() >= high && stream.reading.end.is_none() {
             return Poll::Ready(Err(io::Error::new(
@@ -103,7 +103,7 @@ impl<S> Below<S> {
         let is_over = match self.pending {
             None => false,
             Some(_) if stream.writing.end.is_some() => true,
-            Some(Wait::Room) => !stream.writing.is_full,
+            Some(Wait::Room) => stream.space() > 0,
             Some(Wait::Sent) => stream.output.is_empty() && !stream.writing.is_held,
         };
         if is_over {
@@ -117,13 +117,11 @@ impl<S> Below<S> {
 
     /// Waits until the output is below its high mark, and answers how much more fits.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let stream = &mut self.stream;
-        stream.writing.settle(stream.output.len());
-        if stream.writing.is_full || stream.writing.end.is_some() {
+        if self.stream.space() == 0 || self.stream.writing.end.is_some() {
             ready!(self.poll_send(cx, Wait::Room))?;
         }
-        let high = self.high(Direction::Write);
-        Poll::Ready(Ok(high.saturating_sub(self.stream.output.len())))
+        // A quota may be used up again by another thread: a byte more does no harm.
+        Poll::Ready(Ok(self.stream.space().max(1)))
     }
 
     /// Sends all there is.
@@ -154,9 +152,10 @@ impl<S> Below<S> {
             Poll::Pending => Poll::Pending,
         };
         if sent.is_pending() {
+            let has_room = wait == Wait::Room && stream.space() > 0;
             match &stream.writing.end {
                 Some(end) => sent = Poll::Ready(end.answer(Direction::Write).map(|_| ())),
-                None if wait == Wait::Room && !stream.writing.is_full => sent = Poll::Ready(Ok(())),
+                None if has_room => sent = Poll::Ready(Ok(())),
                 None => stream.waiters.park(Role::Writer, cx.waker()),
             }
         }
@@ -173,14 +172,6 @@ impl<S> Below<S> {
     /// What a reader of the upper stream waits for.
     fn seen(&self) -> (usize, bool) {
         (self.stream.input.len(), self.stream.reading.end.is_some())
-    }
-
-    /// `usize::MAX` for none.
-    fn high(&self, direction: Direction) -> usize {
-        match self.stream.marks(direction) {
-            (_, 0) => usize::MAX,
-            (_, high) => high,
-        }
     }
 
     fn is_late(&self, direction: Direction) -> bool {

@@ -40,7 +40,7 @@
 //! | `connect`, `pair` | streams that are not there yet, and those in memory |
 //! | `below`, `filter`, `stage` | streams over streams, and what transforms the bytes in between |
 
-mod below;
+pub(crate) mod below;
 mod connect;
 mod drive;
 mod event;
@@ -50,7 +50,7 @@ mod pair;
 mod quota;
 mod read;
 mod relay;
-mod seam;
+pub(crate) mod seam;
 mod settings;
 mod side;
 mod stage;
