@@ -38,6 +38,7 @@
 //! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |
 //! | signals | [`ctrl_c`], [`Signals`]; the numbers: [`signal`] |
 //! | the loop itself, with callbacks | [`reactor`] |
+//! | TLS | `levent::tls`, with the feature `tls` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
 //!
 //! `read`, `write_all`, `next` and their like are extension methods of the traits in [`prelude`]: take them from `futures-lite` or
@@ -48,6 +49,7 @@
 //! None is on by default, and none changes what the rest does.
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
+//! - `tls`: TLS over buffered streams by rustls, in the module of that name.
 //! - `bytes`: [`Buffer`] takes `bytes::Bytes` without a copy.
 
 #![forbid(unsafe_code)]
@@ -66,6 +68,9 @@ pub use levent_signal as signal;
 pub use levent_timer as timer;
 
 pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yield_now};
+#[cfg(feature = "tls")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
+pub use levent_io::tls;
 pub use levent_io::{
     Async, Buffer, BufferedStream, buffer, copy, copy_bidirectional, copy_buf, limit, net,
     send_file, splice, splice_bidirectional, stream,

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -579,4 +580,36 @@ fn hello_http_answers_curl() {
         start.elapsed() < Duration::from_secs(4),
         "an idle connection holds it up"
     );
+}
+
+/// `openssl s_client` types a line and reads it back, agrees on a protocol, takes its leave, and is let go with success.
+#[test]
+fn tls_echo_answers_openssl() {
+    let _dog = Watchdog::new(20);
+    let Some((mut server, address)) = Example::serve("tls_echo") else {
+        return;
+    };
+    let client = Command::new("openssl")
+        .args(["s_client", "-quiet", "-no_ign_eof", "-alpn", "echo"])
+        .args(["-connect", &address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut client) = client else {
+        eprintln!("note: skipped, there is no `openssl`");
+        return;
+    };
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(b"hello\n").unwrap();
+    let mut stdout = BufReader::new(client.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "hello\n");
+    let said = server.line();
+    assert!(said.ends_with(": TLSv1_3, echo"), "{said}");
+    drop(stdin);
+    assert!(client.wait().unwrap().success());
+    server.signal(SIGINT);
+    assert!(server.finish().0.success());
 }
