@@ -1,6 +1,6 @@
 //! How filters begin and end: connects, ends of stream, errors, timeouts, flush and close.
 
-use super::{Gate, Marker, everywhere, noise, poll_once};
+use super::{Gate, Marker, everywhere, noise, poll_once, wakes_of};
 use futures_lite::future;
 use levent_io::Buffer;
 use levent_io::net::TcpListener;
@@ -283,6 +283,35 @@ fn flush_goes_all_the_way() {
     });
 }
 
+/// A stage is flushed once for what it has been given, however often the wait for the transport is polled (FI-14).
+#[test]
+fn flush_is_asked_for_once() {
+    let (gate, asked) = Gate::new(0);
+    let mut stream = BufferedStream::new(gate).filter(Lazy::default());
+    stream.output().append(b"some").unwrap();
+    for _ in 0..3 {
+        assert!(poll_once(stream.flush()).is_none());
+    }
+    asked.takes.store(100, SeqCst);
+    poll_once(stream.flush()).unwrap().unwrap();
+    let modes = &stream.get_ref().unwrap().stage().modes;
+    assert_eq!(modes[..], [Mode::Normal, Mode::Flush]);
+}
+
+/// A wait to close reads ahead below, and a reader of the filter hears of it (FI-11).
+#[test]
+fn closing_reads_and_tells() {
+    let (mut left, mut right) = pair();
+    left.disable(Direction::Write);
+    let mut left = left.filter(Lazy::default());
+    right.output().append(b"news").unwrap();
+    poll_once(right.flush()).unwrap().unwrap();
+    let (closed, wakes) = wakes_of(left.close());
+    assert!(closed.is_none());
+    assert_eq!(left.get_ref().unwrap().inner().input_len(), 4);
+    assert!(wakes > 0);
+}
+
 /// Closing finishes the stages from the outermost on, and then closes the stream below; or leaves it open (FI-14, FI-16).
 #[test]
 fn close_finishes_the_stages() {
@@ -369,10 +398,11 @@ fn bytes_from_before_the_filter() {
     left.output().append(b"raw ").unwrap();
     let mut left = left.filter(Marker);
     poll_once(left.flush()).unwrap().unwrap();
+    let mut right = right;
+    assert_eq!(poll_once(right.peek(4)).unwrap().unwrap(), b"raw ");
     left.output().append(b"x").unwrap();
     poll_once(left.flush()).unwrap().unwrap();
-    let mut right = right;
-    assert_eq!(poll_once(right.fill_more()).unwrap().unwrap(), 6);
+    assert_eq!(poll_once(right.fill_more()).unwrap().unwrap(), 2);
     right.input().drain(4).unwrap();
     let mut right = right.filter(Marker);
     assert_eq!(poll_once(right.fill_more()).unwrap().unwrap(), 1);

@@ -1,11 +1,14 @@
 //! When the stage runs, with how much, and that it never stops for good.
 
-use super::{Asked, Gate, Marker, everywhere, noise, poll_once};
-use futures_lite::future;
+use super::{Asked, Gate, Marker, everywhere, noise, poll_once, wakes_of};
+use futures_lite::{AsyncRead, AsyncWrite, future};
 use levent_io::net::unix::UnixStream;
 use levent_io::stream::{BufferedStream, Direction, Mode, Progress, Stage, pair, pass, stage};
 use std::io;
-use std::sync::atomic::Ordering::SeqCst;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 /// A stage without functions, and one of two that pass, change nothing (FI-1).
 #[test]
@@ -159,6 +162,74 @@ fn full_output_holds_the_stage() {
     assert_eq!(given, [1000, 1000, 1000, 500]);
 }
 
+/// What the stage has not taken stays bounded, however slowly the transport takes what it gives (FI-7).
+#[test]
+fn slow_transport_does_not_fill_the_stage() {
+    const TOTAL: usize = 500_000;
+    let (gate, asked) = Gate::new(0);
+    let mut lower = BufferedStream::new(gate);
+    lower.set_write_marks(0, 1000).unwrap();
+    let mut stream = lower.filter(stage(pass, pass));
+    stream.set_max_single(Direction::Write, 5000);
+    stream.output().append(&vec![1; TOTAL]).unwrap();
+    for round in 1..=20 {
+        asked.takes.store(1000, SeqCst);
+        assert!(poll_once(stream.flush()).is_none());
+        let out = round * 1000 + stream.get_ref().unwrap().inner().output_len();
+        assert!(stream.output_len() >= TOTAL - out - 5000);
+    }
+}
+
+/// A wait for input also sends, and may send what could not be sent a moment before, when the transport wakes nobody for it any more: then the
+/// task is woken to go on (FI-11).
+#[test]
+fn late_success_is_not_overlooked() {
+    /// Takes every second piece it is offered, and never wakes.
+    struct Reluctant(bool, Arc<AtomicUsize>);
+    impl AsyncRead for Reluctant {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+    }
+    impl AsyncWrite for Reluctant {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0 = !self.0;
+            if self.0 {
+                return Poll::Pending;
+            }
+            self.1.fetch_add(buf.len(), SeqCst);
+            Poll::Ready(Ok(buf.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    let taken = Arc::new(AtomicUsize::new(0));
+    let mut lower = BufferedStream::new(Reluctant(false, taken.clone()));
+    lower.set_write_marks(0, 100).unwrap();
+    let mut stream = lower.filter(stage(pass, pass));
+    stream.output().append(&[1; 250]).unwrap();
+    for _ in 0..10 {
+        let (polled, wakes) = wakes_of(stream.fill());
+        assert!(polled.is_none());
+        if wakes == 0 {
+            return assert_eq!(taken.load(SeqCst), 250);
+        }
+    }
+    panic!("it is woken for ever");
+}
+
 /// The incoming stage runs while bytes are there and the upper input is below its mark; a reader is told once for all of it (FI-9).
 #[test]
 fn full_input_holds_the_stage() {
@@ -292,12 +363,7 @@ fn dropped_waits_lose_nothing() {
 /// Two tasks at one filter, one that reads and one that writes: each is woken for its own (FI-11).
 #[test]
 fn two_tasks_at_one_filter() {
-    use std::pin::Pin;
-    use std::sync::Mutex;
-    use std::task::{Context, Poll};
-
     everywhere(async || {
-        use futures_lite::{AsyncRead, AsyncWrite};
         let (near, far) = pair();
         let mut near = near.filter(Marker);
         near.set_write_marks(10, 100)?;

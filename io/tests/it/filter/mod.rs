@@ -8,10 +8,10 @@ use levent_io::Buffer;
 use levent_io::stream::{Mode, Progress, Stage};
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -24,6 +24,23 @@ fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
 /// Polls once, and says whether it is done.
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {
     futures_lite::future::block_on(futures_lite::future::poll_once(future))
+}
+
+/// Polls once, and says how often that woke the task, which nothing else does.
+fn wakes_of<F: Future>(future: F) -> (Option<F::Output>, usize) {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, SeqCst);
+        }
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(count.clone());
+    let polled = match pin!(future).poll(&mut Context::from_waker(&waker)) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    };
+    (polled, count.0.load(SeqCst))
 }
 
 /// Bytes that differ from place to place, the same each time.

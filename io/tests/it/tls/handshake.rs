@@ -7,7 +7,7 @@ use super::{
 use futures_lite::future;
 use levent_io::net::TcpListener;
 use levent_io::net::unix::UnixStream;
-use levent_io::stream::{BufferedStream, Direction, Event, pair};
+use levent_io::stream::{BufferedStream, Direction, Event, pair, pass, stage};
 use levent_io::tls::rustls::pki_types::ServerName;
 use levent_io::tls::{self, rustls};
 use std::io;
@@ -82,6 +82,25 @@ fn open_connection_tells_nothing() {
         server.close().await?;
         assert_eq!(client.event().await, Event::Eof, "and not Connected");
         assert_eq!(server.take_event(), None);
+        Ok(())
+    });
+}
+
+/// The handshake is done when the last of it is with the transport: the peer could not go on without that (TL-3).
+#[test]
+fn last_flight_is_sent_first() {
+    everywhere(async || {
+        let (mut client, mut server) = both();
+        assert!(poll_once(client.event()).is_none());
+        assert!(poll_once(server.event()).is_none());
+        let lower = client.get_mut().expect("there").inner_mut();
+        lower.disable(Direction::Write);
+        assert!(poll_once(client.event()).is_none());
+        let lower = client.get_mut().expect("there").inner_mut();
+        assert!(lower.output_len() > 0, "it has an answer");
+        lower.enable(Direction::Write);
+        assert_eq!(client.event().await, Event::Connected);
+        assert_eq!(server.event().await, Event::Connected);
         Ok(())
     });
 }
@@ -214,6 +233,10 @@ fn idle_peer_costs_nothing() {
         future::try_zip(talk, answer).await?;
         let used = asked.load(SeqCst);
         assert!(used <= 100, "asked {used} times for one exchange");
+        client.input().drain(6)?;
+        let (wakes, waker) = counting();
+        assert!(poll_with(&mut pin!(client.fill()), &waker).is_pending());
+        assert_eq!(wakes.load(SeqCst), 0);
         Ok(())
     });
 }
@@ -234,7 +257,13 @@ fn handshake_has_a_limit() {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(!client.is_enabled(Direction::Read) && !client.is_enabled(Direction::Write));
 
-        // That of the stream below is told in the same way.
+        // That of the stream below is told in the same way, whatever it waits for.
+        let (left, _right) = pair();
+        let mut client = client_over(left);
+        client.set_timeouts(None, Some(wait));
+        let mut stacked = client.filter(stage(pass, pass));
+        assert_eq!(stacked.event().await, Event::Timeout(Direction::Write));
+        assert_eq!(stacked.take_event(), None);
         let (mut left, _right) = pair();
         left.set_timeouts(Some(wait), Some(wait));
         let mut client = client_over(left);
