@@ -5,7 +5,15 @@ use std::path::Path;
 use std::process::Command;
 
 /// The chapters on the page, in its order, and the highest number of each; none has a gap.
-const CHAPTERS: &[(&str, usize)] = &[("EB", 115), ("BE", 77), ("PA", 12), ("FI", 19), ("RL", 24), ("TL", 24), ("LI", 21)];
+const CHAPTERS: &[(&str, usize)] = &[
+    ("EB", 115),
+    ("BE", 77),
+    ("PA", 12),
+    ("FI", 19),
+    ("RL", 24),
+    ("TL", 24),
+    ("LI", 21),
+];
 
 /// A row of the page.
 struct Row {

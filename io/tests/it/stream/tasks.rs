@@ -1,13 +1,18 @@
 //! Several tasks at one stream.
 
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_lite::future::{poll_fn, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::{block_on, spawn};
+use levent_io::BufferedStream;
 use levent_io::stream::{Direction, pair};
 
+use super::script::{Script, Write};
 use super::{bytes, tcp};
 use crate::behaviour::{counting, poll_with};
 
@@ -31,7 +36,7 @@ fn halves_on_two_tasks() {
                 let mut reading = Box::pin(reader.read_to_end(&mut received));
                 poll_fn(|cx| {
                     *counted.lock().unwrap() += 1;
-                    std::future::Future::poll(reading.as_mut(), cx)
+                    Future::poll(reading.as_mut(), cx)
                 })
                 .await
                 .unwrap();
@@ -47,7 +52,7 @@ fn halves_on_two_tasks() {
                 });
                 poll_fn(|cx| {
                     *counted.lock().unwrap() += 1;
-                    std::future::Future::poll(writing.as_mut(), cx)
+                    Future::poll(writing.as_mut(), cx)
                 })
                 .await
                 .unwrap();
@@ -132,10 +137,99 @@ fn nobody_is_forgotten() {
     }
 }
 
-fn ask_again<S>(stream: &Mutex<levent_io::BufferedStream<S>>, waker: &std::task::Waker) {
+fn ask_again<S>(stream: &Mutex<BufferedStream<S>>, waker: &std::task::Waker) {
     if let Poll::Ready(result) = poll_with(&mut stream.lock().unwrap().flush(), waker) {
         result.unwrap();
     }
+}
+
+/// What one task does for another is told to it: its bytes sent, its timeout noticed, by a poll that the other had no part in.
+#[test]
+fn news_reaches_the_others() {
+    block_on(async {
+        let script = Script::writes([Write::Never]);
+        let stream = Mutex::new(BufferedStream::new(script.clone()));
+        let (_, reader) = counting();
+        let (writes, writer) = counting();
+        stream.lock().unwrap().try_write(b"hello").unwrap();
+        assert!(poll_with(&mut stream.lock().unwrap().flush(), &writer).is_pending());
+        assert!(poll_with(&mut stream.lock().unwrap().fill(), &reader).is_pending());
+        // The transport wakes nobody; the reader happens to be polled.
+        script.with(|state| state.writes.clear());
+        let before = writes.get();
+        assert!(poll_with(&mut stream.lock().unwrap().fill(), &reader).is_pending());
+        assert!(writes.get() > before);
+        assert!(poll_with(&mut stream.lock().unwrap().flush(), &writer).is_ready());
+
+        script.with(|state| state.writes.push_back(Write::Never));
+        let short = Duration::from_millis(10);
+        stream.lock().unwrap().set_timeouts(None, Some(short));
+        stream.lock().unwrap().try_write(b"hello").unwrap();
+        assert!(poll_with(&mut stream.lock().unwrap().flush(), &writer).is_pending());
+        std::thread::sleep(short * 2);
+        let before = writes.get();
+        assert!(poll_with(&mut stream.lock().unwrap().fill(), &reader).is_pending());
+        assert!(writes.get() > before);
+        let error = match poll_with(&mut stream.lock().unwrap().flush(), &writer) {
+            Poll::Ready(Err(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    });
+}
+
+/// A reader, a writer and a listener for events at one stream, 4 MiB each way.
+#[test]
+fn three_tasks_at_one_stream() {
+    const BYTES: usize = 4 << 20;
+    block_on(async {
+        let (left, right) = tcp().await.unwrap();
+        let polls = Arc::new(Mutex::new(0usize));
+        let mut tasks = Vec::new();
+        for stream in [left, right] {
+            let stream = Arc::new(Mutex::new(stream));
+            let (reader, counted) = (stream.clone(), polls.clone());
+            tasks.push(spawn(async move {
+                let mut received = 0;
+                while received < BYTES {
+                    let len = poll_fn(|cx| {
+                        *counted.lock().unwrap() += 1;
+                        pin!(reader.lock().unwrap().fill()).poll(cx)
+                    })
+                    .await
+                    .unwrap();
+                    reader.lock().unwrap().input().drain(len).unwrap();
+                    received += len;
+                }
+            }));
+            let (writer, counted) = (stream.clone(), polls.clone());
+            tasks.push(spawn(async move {
+                for piece in bytes(BYTES).chunks(100_000) {
+                    writer.lock().unwrap().output().append(piece).unwrap();
+                    poll_fn(|cx| {
+                        *counted.lock().unwrap() += 1;
+                        pin!(writer.lock().unwrap().flush()).poll(cx)
+                    })
+                    .await
+                    .unwrap();
+                }
+            }));
+            let counted = polls.clone();
+            tasks.push(spawn(async move {
+                // The other side's drop.
+                let event = poll_fn(|cx| {
+                    *counted.lock().unwrap() += 1;
+                    pin!(stream.lock().unwrap().event()).poll(cx)
+                });
+                assert!(futures_lite::future::poll_once(event).await.is_none());
+            }));
+        }
+        for task in tasks {
+            task.await;
+        }
+        let polls = *polls.lock().unwrap();
+        assert!(polls < 2 * BYTES / 1_000, "{polls} polls");
+    });
 }
 
 /// Settings reach tasks that wait already: enabling, marks, another transport.
