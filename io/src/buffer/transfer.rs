@@ -172,7 +172,8 @@ impl Buffer {
 
     /// As [`write_to`](Buffer::write_to), for a descriptor: what is in a file goes there with `sendfile`, and is not read (EB-82, EB-95).
     ///
-    /// Where the system, or the descriptor, does not do that, it is read and written as by `write_to`.
+    /// Where the system, or the descriptor, does not do that, it is read and written as by `write_to`. In a program that has not ignored `SIGPIPE`, as Rust
+    /// programs do from their start, sending a file to a socket whose peer is gone kills it.
     ///
     /// # Errors
     ///
