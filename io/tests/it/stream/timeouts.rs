@@ -193,6 +193,34 @@ fn held_up_is_not_late() {
     });
 }
 
+/// A wait that was interrupted by a rate limit begins anew when the limit lets go (RL-20).
+#[test]
+fn limit_interrupts_a_wait() {
+    block_on(async {
+        let mut stream = BufferedStream::new(Script::reads([Read::Never]));
+        stream.set_timeouts(Some(Duration::from_millis(100)), None);
+        stream.set_limit(Some(
+            Limit::every(Duration::from_millis(120))
+                .unwrap()
+                .read(1, 1)
+                .unwrap(),
+        ));
+        assert!(poll_once(stream.fill()).await.is_none());
+        let waiting = Instant::now();
+        stream.limiter_mut().charge(Direction::Read, 1);
+        assert!(poll_once(stream.fill()).await.is_none());
+        assert!(stream.limiter().unwrap().is_suspended(Direction::Read));
+        sleep(Duration::from_millis(130)).await;
+        // Longer ago than the timeout, but not all of it waiting for the transport.
+        let start = Instant::now();
+        let late = poll_once(stream.fill()).await;
+        assert!(late.is_none(), "{late:?} after {:?}", waiting.elapsed());
+        assert!(!stream.limiter().unwrap().is_suspended(Direction::Read));
+        assert!(stream.fill().await.is_err());
+        assert!(start.elapsed() >= Duration::from_millis(100));
+    });
+}
+
 /// None and zero are no timeout; one that no clock can express never comes.
 #[test]
 fn no_timeout_is_none() {
