@@ -53,15 +53,26 @@ impl Buffer {
         limit: usize,
     ) -> io::Result<usize> {
         let limit = limit.min(self.max_read());
-        self.read_up_to(reader, limit)
+        // A small block first, where that leaves large ones to be filled: most answers are short, and may lie there for long.
+        self.read_blocks_from(reader, limit, SMALL)
     }
 
-    /// The same without a limit of the buffer's own.
+    /// The same without a limit of the buffer's own, for somebody who asks for much only where much came before: large blocks first.
     #[inline]
     pub(crate) fn read_up_to<R: Read + ?Sized>(
         &mut self,
         reader: &mut R,
         wanted: usize,
+    ) -> io::Result<usize> {
+        self.read_blocks_from(reader, wanted, LARGE)
+    }
+
+    #[inline]
+    fn read_blocks_from<R: Read + ?Sized>(
+        &mut self,
+        reader: &mut R,
+        wanted: usize,
+        first: usize,
     ) -> io::Result<usize> {
         self.check_back()?;
         if wanted == 0 {
@@ -71,7 +82,7 @@ impl Buffer {
         let count = if wanted <= LARGE && self.room_back() == 0 {
             self.read_block(reader, wanted)?
         } else {
-            self.read_pieces(reader, wanted)?
+            self.read_pieces(reader, wanted, first)?
         };
         self.len += count;
         self.note(count, 0);
@@ -99,10 +110,11 @@ impl Buffer {
         &mut self,
         reader: &mut R,
         wanted: usize,
+        first: usize,
     ) -> io::Result<usize> {
         let mut blocks: [Option<Block>; READ_BLOCKS] = array::from_fn(|_| None);
         let in_tail = self.room_back().min(wanted);
-        let room = in_tail + Self::read_blocks(&mut blocks, wanted - in_tail)?;
+        let room = in_tail + Self::read_blocks(&mut blocks, wanted - in_tail, first)?;
         let count = {
             let tail = match self.chain.back_mut() {
                 Some(back) if in_tail > 0 => &mut back.spare_back()[..in_tail],
@@ -261,18 +273,21 @@ impl Buffer {
         }
     }
 
-    /// Puts blocks for at least `wanted` bytes into `blocks`, or for as many as fit, and returns for how many.
-    fn read_blocks(blocks: &mut [Option<Block>], wanted: usize) -> io::Result<usize> {
+    /// Puts blocks for at least `wanted` bytes into `blocks`, or for as many as fit, and returns for how many. A small one, if there is one, comes first or last.
+    fn read_blocks(blocks: &mut [Option<Block>], wanted: usize, first: usize) -> io::Result<usize> {
+        let is_small = |left: usize| match first {
+            SMALL => (1..=SMALL).contains(&(left % LARGE)),
+            _ => left <= SMALL,
+        };
         let mut room = 0;
         for slot in blocks {
             if room >= wanted {
                 break;
             }
-            // A small block first, where that leaves large ones to be filled: most answers are short, and may lie there for long. Who asks for large
-            // ones alone expects to fill them.
-            let size = match (wanted - room) % LARGE {
-                1..=SMALL => SMALL,
-                _ => LARGE,
+            let size = if is_small(wanted - room) {
+                SMALL
+            } else {
+                LARGE
             };
             let block = Block::of(size, 0)?;
             room += block.len();

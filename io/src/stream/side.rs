@@ -10,6 +10,10 @@ use super::settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
 /// How much a fill asks for at first: one small block.
 const STEP_MIN: u32 = 4 << 10;
 
+/// How much it asks for after it has had all that it asked for; after that, for the most there is. A large block and some: so that a message of a large
+/// block's size, which many are, is less than was asked for, and a socket need not be asked whether there is more.
+const STEP_MIDDLE: u32 = 20 << 10;
+
 #[derive(Debug)]
 pub(super) struct Side {
     /// The user's wish (BE-4).
@@ -109,13 +113,18 @@ impl Side {
     pub(super) fn adapt(&mut self, granted: usize, moved: usize) {
         let step = self.step as usize;
         if moved == granted && granted >= step {
-            self.step = self
-                .step
-                .saturating_mul(4)
-                .min(self.max_single)
-                .max(STEP_MIN);
+            let wider = if self.step < STEP_MIDDLE {
+                STEP_MIDDLE
+            } else {
+                self.max_single
+            };
+            self.step = wider.min(self.max_single).max(STEP_MIN);
         } else if moved <= step / 8 && self.step > STEP_MIN {
-            self.step = (self.step / 4).max(STEP_MIN);
+            self.step = if self.step > STEP_MIDDLE {
+                STEP_MIDDLE
+            } else {
+                STEP_MIN
+            };
         }
     }
 }
