@@ -144,13 +144,16 @@ fn idle_connection_costs_little_beyond_its_buffer() {
     });
 }
 
-/// The same on buffered streams, which hold no buffer while they are idle: at most 640 bytes, the task included.
+/// The same on buffered streams, which hold no buffer while they are idle: at most 640 bytes, the task included. Backends that tell the kernel all
+/// descriptors at each wait have a list of them besides.
 #[test]
 fn idle_buffered_stream_costs_little() {
     if !in_child("memory::idle_buffered_stream_costs_little") {
         return;
     }
-    idle_connections(0, 640, |stream, served| {
+    let method = levent::reactor::current::base().unwrap().method();
+    let most = if method.name() == "epoll" { 640 } else { 704 };
+    idle_connections(0, most, |stream, served| {
         spawn(echo_buffered(stream, served)).detach();
     });
 }
