@@ -168,6 +168,11 @@ impl Group {
         }
     }
 
+    /// Is it the same group?
+    pub(super) fn is(&self, other: &Group) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     pub(super) fn add_member(&self) {
         self.lock().members += 1;
     }

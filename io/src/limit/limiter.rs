@@ -86,8 +86,11 @@ impl Limiter {
         self.limit
     }
 
-    /// Joins a group, and leaves the one that it was in (RL-12).
+    /// Joins a group, and leaves the one that it was in (RL-12). Joining its own group again changes nothing.
     pub fn join(&mut self, group: &Group) {
+        if self.group.as_ref().is_some_and(|own| own.is(group)) {
+            return;
+        }
         self.leave();
         group.add_member();
         self.group = Some(group.clone());

@@ -220,6 +220,8 @@ impl<S> BufferedStream<S> {
     pub fn restore(&mut self, input: &mut Buffer, output: &mut Buffer) -> std::io::Result<()> {
         self.input.prepend_buffer(input)?;
         self.output.prepend_buffer(output)?;
+        self.settle_quota();
+        self.waiters.wake_all();
         Ok(())
     }
 
@@ -229,6 +231,8 @@ impl<S> BufferedStream<S> {
     pub fn take_transport(&mut self) -> Option<S> {
         self.connecting = None;
         self.restart();
+        // Timers run without a transport, too: whoever waits sets them.
+        self.waiters.wake_all();
         self.transport.take()
     }
 
@@ -246,6 +250,7 @@ impl<S> BufferedStream<S> {
     fn restart(&mut self) {
         self.reading.end = None;
         self.writing.end = None;
+        self.writing.is_held = false;
         self.pending = Pending::default();
         if let Some(timing) = &mut self.timing {
             timing.stop(Direction::Read);

@@ -183,6 +183,17 @@ impl<S> BufferedStream<S> {
         share.map_or(usize::MAX, |share| share.room(self.output.len()))
     }
 
+    /// Has the task woken when others hold less, if the quota is what the output waits for.
+    pub(super) fn wait_for_quota(&mut self, waker: &Waker) {
+        if let Some(share) = self
+            .timing
+            .as_ref()
+            .and_then(|timing| timing.share.as_ref())
+        {
+            share.room_or_wait(self.output.len(), waker);
+        }
+    }
+
     /// The same of the input, for a task that waits for it; its read timer stands still meanwhile (BE-68).
     pub(super) fn poll_quota(&mut self, waker: &Waker) -> usize {
         self.settle_quota();

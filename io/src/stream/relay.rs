@@ -58,8 +58,8 @@ pub fn relay<A, B>(
     poll_fn(move |cx| {
         // Until nothing changes any more: what one way moved, or read ahead while it waited, is room or input for the other.
         let mut seen = None;
-        loop {
-            let before = to_a.moved + to_b.moved;
+        for _ in 0..ROUNDS {
+            let before = (to_a.moved + to_b.moved, a.output.len(), b.output.len());
             to_b.poll(cx, a, b)
                 .map_err(|error| error.named("first", "second"))?;
             to_a.poll(cx, b, a)
@@ -67,7 +67,8 @@ pub fn relay<A, B>(
             if to_a.is_over && to_b.is_over {
                 return Poll::Ready(Ok((to_b.moved, to_a.moved)));
             }
-            if to_a.moved + to_b.moved > before {
+            // What a slow reader takes is movement, too.
+            if before != (to_a.moved + to_b.moved, a.output.len(), b.output.len()) {
                 a.put_off_timeouts();
                 b.put_off_timeouts();
             }
@@ -77,8 +78,14 @@ pub fn relay<A, B>(
             }
             seen = now;
         }
+        // Two that are always ready: others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
 }
+
+/// How often a poll looks at both ways, and how many pieces it moves each time.
+const ROUNDS: usize = 16;
 
 /// One way of a relay.
 #[derive(Default)]
@@ -102,7 +109,10 @@ impl Way {
         from: &mut BufferedStream<F>,
         to: &mut BufferedStream<T>,
     ) -> Result<(), Failed> {
-        while !self.is_over {
+        for _ in 0..ROUNDS {
+            if self.is_over {
+                break;
+            }
             if from.input.is_empty() && from.is_at_end() {
                 match to.poll_shut(cx) {
                     Poll::Ready(Ok(())) => self.is_over = true,

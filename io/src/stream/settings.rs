@@ -146,6 +146,11 @@ impl<S> BufferedStream<S> {
         side.set_marks(low, high);
         side.is_full = false;
         side.settle(len);
+        if side.is_full {
+            if let Some(timing) = &mut self.timing {
+                timing.stop(direction);
+            }
+        }
         self.waiters.wake_all();
         Ok(())
     }

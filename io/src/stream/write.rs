@@ -40,8 +40,13 @@ impl<S> BufferedStream<S> {
     ///
     /// That with which writing has ended: `BrokenPipe` after `close`, `TimedOut`, the transport's.
     pub fn try_write(&mut self, data: &[u8]) -> io::Result<usize> {
+        self.put(data, 0)
+    }
+
+    /// Puts what there is space for, and `least` bytes at least.
+    fn put(&mut self, data: &[u8], least: usize) -> io::Result<usize> {
         self.check_writable()?;
-        let count = data.len().min(self.space());
+        let count = data.len().min(self.space().max(least));
         self.output.append(&data[..count])?;
         self.writing.settle(self.output.len());
         self.settle_quota();
@@ -120,7 +125,8 @@ impl<S> BufferedStream<S> {
         if self.space() > 0 {
             return Poll::Ready(self.check_writable());
         }
-        // Of a quota that is used up, this stream has a part, which it sends now; one that holds nothing has room.
+        // Of a quota that is used up, this stream has a part, which it sends now; or others let go first.
+        self.wait_for_quota(cx.waker());
         self.poll_output(cx, Role::Writer, |stream| stream.space() > 0)
     }
 
@@ -157,7 +163,8 @@ impl<S> AsyncWrite for BufferedStream<S> {
             return Poll::Ready(Ok(0));
         }
         ready!(this.poll_room(cx))?;
-        Poll::Ready(this.try_write(buf))
+        // A quota may have been used up again by another thread, and 0 bytes would look like the end: one byte more does no harm.
+        Poll::Ready(this.put(buf, 1))
     }
 
     fn poll_write_vectored(
@@ -172,7 +179,7 @@ impl<S> AsyncWrite for BufferedStream<S> {
         ready!(this.poll_room(cx))?;
         let mut total = 0;
         for buf in bufs.iter().filter(|buf| !buf.is_empty()) {
-            let count = this.try_write(buf)?;
+            let count = this.put(buf, usize::from(total == 0))?;
             total += count;
             if count < buf.len() {
                 break;

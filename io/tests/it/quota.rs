@@ -5,6 +5,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::{block_on, spawn, yield_now};
 use levent_io::stream::{Direction, Quota, pair};
 
+use crate::behaviour::{counting, poll_with};
+
 const SMALL: usize = 4 << 10;
 
 /// What is read and what is to be sent counts, until it is taken, sent, or dropped.
@@ -126,4 +128,24 @@ fn sum_is_kept() {
         }
         assert_eq!(quota.used(), 0);
     });
+}
+
+/// A writer that waits for others to let go is woken when they do.
+#[test]
+fn writers_are_woken() {
+    let quota = Quota::new(10_000);
+    let (mut hog, _far) = pair();
+    hog.set_quota(Some(&quota));
+    hog.disable(Direction::Write);
+    hog.output().append(&[7; 10_000]).unwrap();
+    hog.set_quota(Some(&quota));
+    let (mut stream, _other) = pair();
+    stream.set_quota(Some(&quota));
+    stream.disable(Direction::Write);
+    assert_eq!(stream.try_write(&[7; 9_000]).unwrap(), SMALL);
+    let (count, waker) = counting();
+    assert!(poll_with(&mut stream.room(), &waker).is_pending());
+    drop(hog);
+    assert_eq!(count.get(), 1);
+    assert!(poll_with(&mut stream.room(), &waker).is_ready());
 }

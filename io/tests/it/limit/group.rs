@@ -137,6 +137,7 @@ fn members_come_and_go() {
     limiter.spend(Read, 10);
     assert!(limiter.try_grant(Read, 1, now).is_err());
     limiter.join(&other);
+    limiter.join(&other);
     assert_eq!((one.members(), other.members()), (0, 1));
     assert_eq!(limiter.try_grant(Read, 9_999, now), Ok(490));
     assert!(limiter.leave() && !limiter.leave());

@@ -244,8 +244,15 @@ fn settings_wake_whoever_waits() {
     assert!(poll_with(&mut left.fill(), &waker).is_pending());
     left.set_write_marks(0, 1).unwrap();
     assert_eq!(count.get(), 2);
+    assert!(poll_with(&mut left.fill(), &waker).is_pending());
+    left.restore(&mut "put back".into(), &mut "".into())
+        .unwrap();
+    assert_eq!(count.get(), 3);
+    left.input().drain(8).unwrap();
+    assert!(poll_with(&mut left.fill(), &waker).is_pending());
     let end = right.take_transport().unwrap();
     left.take_transport();
+    assert_eq!(count.get(), 4);
     assert!(poll_with(&mut left.fill(), &waker).is_pending());
     let before = count.get();
     left.set_transport(end);
