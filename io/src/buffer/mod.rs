@@ -63,6 +63,7 @@ pub use peek::Slices;
 pub use reserve::Reservation;
 pub use segment::{Segment, SegmentError};
 pub use transfer::DEFAULT_MAX_READ;
+pub(crate) use transfer::{again, is_unable};
 
 /// A queue of bytes: added at the end, taken from the front, and never moved in between.
 ///

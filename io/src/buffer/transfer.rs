@@ -377,7 +377,7 @@ impl Buffer {
 }
 
 /// Calls until it is not interrupted. Without a bound: each interruption was a signal.
-fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+pub(crate) fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -387,7 +387,7 @@ fn again(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 }
 
 /// Errors that say "not this way", and not "not now": no `sendfile` here, or not into this descriptor.
-fn is_unable(error: &io::Error) -> bool {
+pub(crate) fn is_unable(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput

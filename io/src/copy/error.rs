@@ -74,11 +74,3 @@ pub(super) fn claims_too_much() -> io::Error {
         "it claims to have moved more bytes than it was given: its implementation is wrong",
     )
 }
-
-/// Errors that say "not this way", and not "not now".
-pub(super) fn is_unable(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
-    )
-}

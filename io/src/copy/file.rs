@@ -14,8 +14,9 @@ use levent_reactor::file::send_file as send;
 use levent_reactor::lane::Direction;
 
 use super::StreamSocket;
-use super::error::{Action, Failure, accepts_nothing, claims_too_much, is_unable};
+use super::error::{Action, Failure, accepts_nothing, claims_too_much};
 use crate::buffer::pool::{Block, LARGE};
+use crate::buffer::{again, is_unable};
 
 /// The most that one call sends: it reads the disk, and others wait meanwhile.
 const PIECE: u64 = 256 << 10;
@@ -145,12 +146,9 @@ impl<S: StreamSocket + AsyncWrite + Unpin> SendFile<'_, S> {
     fn read(&mut self) -> io::Result<Block> {
         let mut block = Block::of(LARGE, 0)?;
         let count = self.left.min(block.len() as u64) as usize;
-        let count = loop {
-            match self.file.read_at(&mut block[..count], self.offset) {
-                Ok(0) => return Err(too_short()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => break result?,
-            }
+        let count = match again(|| self.file.read_at(&mut block[..count], self.offset))? {
+            0 => return Err(too_short()),
+            count => count,
         };
         (self.start, self.end) = (0, count);
         Ok(block)

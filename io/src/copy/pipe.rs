@@ -20,8 +20,8 @@ use std::task::{Context, Poll, ready};
 use levent_reactor::file::Pipe;
 use levent_reactor::lane::{Direction, Source};
 
-use super::error::is_unable;
 use super::one_way::{Leads, Way};
+use crate::buffer::{again, is_unable};
 use crate::net::{ReadHalf, WriteHalf};
 
 /// The most that goes into the pipe at once: what a pipe of the usual size has room for.
@@ -113,12 +113,7 @@ impl ThroughPipe {
             Some(pipe) => pipe,
             None => self.pipe.insert(take_pipe()?),
         };
-        loop {
-            match pipe.fill(from, RUN) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                result => return result,
-            }
-        }
+        again(|| pipe.fill(from, RUN))
     }
 
     /// Gives the pipe back. One with bytes in it is closed, and they are gone.

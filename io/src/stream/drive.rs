@@ -67,7 +67,7 @@ impl<S> BufferedStream<S> {
                     Poll::Pending => Poll::Ready(Ok(())),
                 };
             }
-            self.fill_ahead(with, role);
+            self.fill_ahead(with, role, false);
         }
         if let Some(end) = &self.writing.end {
             return Poll::Ready(end.answer(Direction::Write).map(|_| ()));
@@ -85,15 +85,7 @@ impl<S> BufferedStream<S> {
         let with = &mut Context::from_waker(joined.as_ref().unwrap_or(cx.waker()));
         if let Poll::Ready(()) = self.poll_connected(with) {
             let _ = self.send(with, Role::Listener);
-            let high = self.reading.high();
-            self.reading.settle(self.input.len());
-            while !self.reading.is_full {
-                let filled = self.read_once(with, Role::Listener, high, true);
-                self.reading.settle(self.input.len());
-                if !matches!(filled, Poll::Ready(Ok(1..))) {
-                    break;
-                }
-            }
+            self.fill_ahead(with, Role::Listener, true);
         }
         if let Some(event) = self.pending.take() {
             return Poll::Ready(event);
@@ -150,11 +142,11 @@ impl<S> BufferedStream<S> {
         }
     }
 
-    /// Reads what comes while a writer waits, up to the high mark, and after that not before the low one is reached again.
-    fn fill_ahead(&mut self, cx: &mut Context<'_>, role: Role) {
+    /// Reads what comes while somebody waits for something else, up to the high mark, and after that not before the low one is reached again.
+    fn fill_ahead(&mut self, cx: &mut Context<'_>, role: Role, is_timed: bool) {
         self.reading.settle(self.input.len());
         while !self.reading.is_full && self.reading.end.is_none() {
-            let filled = self.read_once(cx, role, self.reading.high(), false);
+            let filled = self.read_once(cx, role, self.reading.high(), is_timed);
             self.reading.settle(self.input.len());
             if !matches!(filled, Poll::Ready(Ok(1..))) {
                 break;

@@ -156,12 +156,7 @@ impl Delimited {
     ///
     /// `InvalidInput` for an empty one.
     pub fn new(delimiter: &[u8]) -> io::Result<Delimited> {
-        if delimiter.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "an empty delimiter is everywhere: name at least one byte",
-            ));
-        }
+        check_delimiter(delimiter)?;
         Ok(Delimited {
             delimiter: delimiter.to_vec(),
         })
@@ -180,6 +175,17 @@ impl Decoder for Delimited {
     fn decode(&mut self, mut frame: Buffer) -> io::Result<Vec<u8>> {
         frame.take_vec(frame.len() - self.delimiter.len())
     }
+}
+
+/// Refuses a delimiter without bytes.
+pub(super) fn check_delimiter(delimiter: &[u8]) -> io::Result<()> {
+    if delimiter.is_empty() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "an empty delimiter is everywhere: name at least one byte",
+        ));
+    }
+    Ok(())
 }
 
 /// The search for one message.

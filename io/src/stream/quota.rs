@@ -173,23 +173,20 @@ impl<S> BufferedStream<S> {
         }
     }
 
+    fn share(&self) -> Option<&Share> {
+        self.timing.as_ref()?.share.as_ref()
+    }
+
     /// How many bytes more the quota lets the output hold.
     pub(super) fn quota_room(&mut self) -> usize {
         self.settle_quota();
-        let share = self
-            .timing
-            .as_ref()
-            .and_then(|timing| timing.share.as_ref());
-        share.map_or(usize::MAX, |share| share.room(self.output.len()))
+        self.share()
+            .map_or(usize::MAX, |share| share.room(self.output.len()))
     }
 
     /// Has the task woken when others hold less, if the quota is what the output waits for.
-    pub(super) fn wait_for_quota(&mut self, waker: &Waker) {
-        if let Some(share) = self
-            .timing
-            .as_ref()
-            .and_then(|timing| timing.share.as_ref())
-        {
+    pub(super) fn wait_for_quota(&self, waker: &Waker) {
+        if let Some(share) = self.share() {
             share.room_or_wait(self.output.len(), waker);
         }
     }
@@ -197,14 +194,11 @@ impl<S> BufferedStream<S> {
     /// The same of the input, for a task that waits for it; its read timer stands still meanwhile (BE-68).
     pub(super) fn poll_quota(&mut self, waker: &Waker) -> usize {
         self.settle_quota();
-        let Some(timing) = &mut self.timing else {
-            return usize::MAX;
-        };
-        let Some(share) = &timing.share else {
+        let Some(share) = self.share() else {
             return usize::MAX;
         };
         let room = share.room_or_wait(self.input.len(), waker);
-        if room == 0 {
+        if let (0, Some(timing)) = (room, &mut self.timing) {
             timing.stop(Direction::Read);
         }
         room

@@ -154,12 +154,7 @@ impl<S> BufferedStream<S> {
     ///
     /// Cancel safe: a future that is dropped has taken nothing.
     pub async fn read_until(&mut self, delimiter: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        if delimiter.is_empty() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "an empty delimiter is everywhere: name at least one byte",
-            ));
-        }
+        frame::check_delimiter(delimiter)?;
         let mut looked_at = 0;
         self.take_with(|input, is_end| {
             let found = input.search_in(delimiter, looked_at..);
