@@ -3,14 +3,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use levent_executor::{block_on, spawn};
 use levent_io::BufferedStream;
 use levent_io::stream::{Direction, PairEnd, pair, relay};
+
+use crate::behaviour::counting;
 
 type Stream = BufferedStream<PairEnd>;
 type Relaying<'a> = Pin<Box<dyn Future<Output = io::Result<(u64, u64)>> + 'a>>;
@@ -96,14 +96,6 @@ fn dropped_anywhere_nothing_is_lost() {
     }
 }
 
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
 /// While neither way moves, nobody is woken: with nothing to read, and with a peer that does not read.
 #[test]
 fn rests_while_nothing_moves() {
@@ -111,17 +103,16 @@ fn rests_while_nothing_moves() {
         let (mut client, mut left) = pair();
         let (mut right, server) = pair();
         right.set_write_marks(0, 1_000).unwrap();
-        let count = Arc::new(Count(AtomicUsize::new(0)));
-        let waker = Waker::from(count.clone());
+        let (count, waker) = counting();
         let mut cx = Context::from_waker(&waker);
         let mut relaying: Relaying<'_> = Box::pin(relay(&mut left, &mut right));
         let mut settle = |relaying: &mut Relaying<'_>| {
             let mut polls = 0;
             loop {
-                let before = count.0.load(Ordering::Relaxed);
+                let before = count.get();
                 assert!(relaying.as_mut().poll(&mut cx).is_pending());
                 polls += 1;
-                if count.0.load(Ordering::Relaxed) == before {
+                if count.get() == before {
                     return polls;
                 }
             }

@@ -1,8 +1,7 @@
 //! The model under random operations, and under what the fuzzer has kept.
 
 use super::{line_model, model};
-use crate::support::{random, replay};
-use std::panic::catch_unwind;
+use crate::support::{replay, under_seeds};
 
 /// Operations in one run, and bytes for each of them: about what one reads.
 const RUN: usize = 1000;
@@ -13,23 +12,12 @@ const BYTES: usize = 8;
 /// `LEVENT_SEED` repeats one run, and `LEVENT_RUNS` sets how many there are.
 #[test]
 fn buffers_agree_with_vectors() {
-    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
-    let seeds = match number("LEVENT_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("LEVENT_RUNS").unwrap_or(150),
-    };
-    let (runs, mut steps) = (seeds.end - seeds.start, 0);
-    for seed in seeds {
-        let bytes = random(seed, RUN * BYTES);
-        match catch_unwind(|| model::run(&bytes)) {
-            Ok(done) => steps += done,
-            Err(panic) => {
-                println!("LEVENT_SEED={seed} repeats it");
-                std::panic::resume_unwind(panic);
-            }
-        }
+    let runs = std::env::var("LEVENT_RUNS").ok();
+    let runs = runs.and_then(|runs| runs.parse().ok()).unwrap_or(150);
+    let steps = under_seeds(runs, RUN * BYTES, model::run);
+    if let (Some(steps), 150..) = (steps, runs) {
+        assert!(steps >= 100_000, "{steps} operations");
     }
-    assert!(runs < 150 || steps >= 100_000, "{steps} operations");
 }
 
 /// Some thousand lines of five kinds, in pieces, against a search from the beginning each time (EB-67, EB-72, EB-77).
@@ -37,23 +25,9 @@ fn buffers_agree_with_vectors() {
 /// `LEVENT_SEED` repeats one run.
 #[test]
 fn lines_agree_with_vectors() {
-    let seed = std::env::var("LEVENT_SEED").ok();
-    let seeds = match seed.and_then(|seed| seed.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..200,
-    };
-    let (runs, mut lines) = (seeds.end - seeds.start, 0);
-    for seed in seeds {
-        let bytes = random(seed, 2_000);
-        match catch_unwind(|| line_model::run(&bytes)) {
-            Ok(taken) => lines += taken,
-            Err(panic) => {
-                println!("LEVENT_SEED={seed} repeats it");
-                std::panic::resume_unwind(panic);
-            }
-        }
+    if let Some(lines) = under_seeds(200, 2_000, line_model::run) {
+        assert!(lines >= 5_000, "{lines} lines");
     }
-    assert!(runs < 200 || lines >= 5_000, "{lines} lines");
 }
 
 /// What the fuzzer has found worth keeping still holds (EB-3, EB-4, EB-67).

@@ -13,11 +13,7 @@ mod relay;
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::pin::Pin;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Waker;
 
 use futures_lite::future::{poll_once, try_zip};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -25,11 +21,8 @@ use levent_io::net::unix::UnixStream;
 use levent_io::net::{TcpListener, TcpStream};
 use levent_io::{StreamSocket, copy_bidirectional, splice_bidirectional};
 
-/// Runs a test under our own executor, then under a foreign one.
-fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
-    levent_executor::block_on(test()).expect("under our executor");
-    futures_lite::future::block_on(test()).expect("under a foreign executor");
-}
+use crate::behaviour::{Count, counting, everywhere, poll_with};
+use crate::support::{in_child, is_child, run_child};
 
 /// The sockets that may stand at either end.
 trait Socket: StreamSocket + AsyncRead + AsyncWrite + Unpin + Sized {
@@ -107,32 +100,6 @@ async fn other_traffic() -> io::Result<()> {
     Ok(())
 }
 
-/// A waker that counts.
-#[derive(Default)]
-struct Count(AtomicUsize);
-
-impl Wake for Count {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Count {
-    fn get(&self) -> usize {
-        self.0.load(Ordering::SeqCst)
-    }
-}
-
-fn counting() -> (Arc<Count>, Waker) {
-    let count = Arc::new(Count::default());
-    (count.clone(), Waker::from(count))
-}
-
-/// Polls once, with a waker of the test's choice.
-fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(waker))
-}
-
 /// Polls, as an executor would, until it waits and is not woken any more.
 async fn settle<F: Future + Unpin>(future: &mut F, count: &Count, waker: &Waker) -> io::Result<()> {
     // Bounded: one that is woken for ever is what is looked for.
@@ -173,40 +140,6 @@ async fn pull(
 /// How many descriptors the process has open.
 fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-/// Says which test a process was started for.
-const MARK: &str = "LEVENT_IO_CHILD";
-
-fn is_child(name: &str) -> bool {
-    std::env::var(MARK).is_ok_and(|child| child == name)
-}
-
-/// True in the process that shall do the work; elsewhere starts that process, with only that test in it, and passes on its failure.
-fn in_child(name: &str) -> bool {
-    if is_child(name) {
-        return true;
-    }
-    let binary = std::env::current_exe().expect("a running test has a path");
-    run(Command::new(binary), name);
-    false
-}
-
-/// Runs one test of this binary by a command that ends with its path.
-fn run(mut command: Command, name: &str) {
-    let output = command
-        .args([name, "--exact", "--nocapture"])
-        .env(MARK, name)
-        .output()
-        .expect("the command starts");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    // "1 passed" as well: a misspelled name runs nothing, and that succeeds.
-    assert!(
-        output.status.success() && stdout.contains("1 passed"),
-        "{name} failed in its own process ({}):\n{stdout}\n{stderr}",
-        output.status
-    );
 }
 
 fn is_gone(error: &io::Error) -> bool {

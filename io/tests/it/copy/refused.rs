@@ -10,7 +10,7 @@ use levent_io::net::TcpStream;
 use levent_io::net::unix::UnixStream;
 use levent_io::{send_file, splice_bidirectional};
 
-use super::{Ends, is_child, pattern, run};
+use super::{Ends, is_child, pattern, run_child};
 
 /// True in the process whose system calls fail as `fault` says; elsewhere runs that process.
 fn with_fault(name: &str, fault: &str) -> bool {
@@ -31,7 +31,7 @@ fn with_fault(name: &str, fault: &str) -> bool {
     }
     let mut command = strace();
     command.arg(std::env::current_exe().expect("a running test has a path"));
-    run(command, name);
+    run_child(command, name);
     false
 }
 

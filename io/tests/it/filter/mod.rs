@@ -11,15 +11,11 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-/// Runs a test under our own executor, then under a foreign one.
-fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
-    levent_executor::block_on(test()).expect("under our executor");
-    futures_lite::future::block_on(test()).expect("under a foreign executor");
-}
+use crate::behaviour::{counting, everywhere};
 
 /// Polls once, and says whether it is done.
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {
@@ -28,19 +24,12 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 
 /// Polls once, and says how often that woke the task, which nothing else does.
 fn wakes_of<F: Future>(future: F) -> (Option<F::Output>, usize) {
-    struct Count(AtomicUsize);
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-    let count = Arc::new(Count(AtomicUsize::new(0)));
-    let waker = Waker::from(count.clone());
+    let (count, waker) = counting();
     let polled = match pin!(future).poll(&mut Context::from_waker(&waker)) {
         Poll::Ready(output) => Some(output),
         Poll::Pending => None,
     };
-    (polled, count.0.load(SeqCst))
+    (polled, count.get())
 }
 
 /// Bytes that differ from place to place, the same each time.

@@ -1,11 +1,11 @@
 //! All other tests of this folder again, one process per backend.
 
-use super::CHILD;
+use crate::support::MARK;
 use std::process::Command;
 
 fn all_on(backend: &str) {
     // We run among those that we start.
-    if std::env::var_os("LEVENT_IO_LISTENER_BACKEND").is_some() || std::env::var_os(CHILD).is_some()
+    if std::env::var_os("LEVENT_IO_LISTENER_BACKEND").is_some() || std::env::var_os(MARK).is_some()
     {
         return;
     }

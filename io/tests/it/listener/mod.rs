@@ -10,24 +10,21 @@ mod switching;
 
 use std::process::Command;
 
-/// The variable that tells the second process which test it is.
-const CHILD: &str = "LEVENT_IO_LISTENER_CHILD";
+use crate::support::{as_child, is_child, run_child};
 
-/// Are we the process that this test was started in for itself?
-fn is_child(name: &str) -> bool {
-    std::env::var(CHILD).is_ok_and(|child| child == name)
-}
-
-/// A process for one test of this binary, with room for so many descriptors.
-fn child(name: &str, descriptors: u32) -> Command {
+/// A shell that runs this binary with room for so many descriptors.
+fn limited(descriptors: u32) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n \"$0\" && exec \"$@\""])
         .arg(descriptors.to_string())
-        .arg(std::env::current_exe().expect("our own binary"))
-        .args(["--exact", name, "--nocapture"])
-        .env(CHILD, name);
+        .arg(std::env::current_exe().expect("our own binary"));
     command
+}
+
+/// A process for one test of this binary, with room for so many descriptors.
+fn child(name: &str, descriptors: u32) -> Command {
+    as_child(limited(descriptors), name)
 }
 
 /// True in the process that shall do the work, which has room for 64 descriptors; elsewhere runs that process.
@@ -35,13 +32,6 @@ pub(crate) fn in_child(name: &str) -> bool {
     if is_child(name) {
         return true;
     }
-    let output = child(name, 64).output().expect("a child");
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && stdout.contains("1 passed"),
-        "{name}: {}\n{stdout}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    run_child(limited(64), name);
     false
 }

@@ -17,13 +17,9 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
-/// Runs a test under our own executor, then under a foreign one.
-fn everywhere<F: Future<Output = io::Result<()>>>(test: impl Fn() -> F) {
-    levent_executor::block_on(test()).expect("under our executor");
-    future::block_on(test()).expect("under a foreign executor");
-}
+use crate::behaviour::{counting, everywhere};
 
 /// Polls once, and says whether it is done.
 fn poll_once<F: Future>(future: F) -> Option<F::Output> {
@@ -33,18 +29,6 @@ fn poll_once<F: Future>(future: F) -> Option<F::Output> {
 /// Polls once, with a waker of the test's choice.
 fn poll_with<F: Future>(future: &mut Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.as_mut().poll(&mut Context::from_waker(waker))
-}
-
-/// A waker, and how often it was woken.
-fn counting() -> (Arc<AtomicUsize>, Waker) {
-    struct Count(Arc<AtomicUsize>);
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, SeqCst);
-        }
-    }
-    let count = Arc::new(AtomicUsize::new(0));
-    (count.clone(), Waker::from(Arc::new(Count(count))))
 }
 
 /// A certificate for `localhost`, made once.
