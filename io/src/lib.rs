@@ -62,6 +62,7 @@ pub mod stream;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod traits;
+mod waiting;
 
 pub use async_io::Async;
 pub use buffer::Buffer;

@@ -6,12 +6,16 @@ use std::io;
 use std::mem;
 
 use super::Buffer;
-use super::chunk::COPY_MAX;
+use super::chunk::{COPY_MAX, Chunk};
+
+/// Blocks that hold up to this many bytes are emptied into the room behind others when they are moved: a quarter of a small block, so that at least that much of it is used.
+const FOLD_MAX: usize = 1024;
 
 impl Buffer {
     /// Moves all bytes of `source` to the end of this buffer, and returns how many.
     ///
-    /// No byte is copied. O(1) if this buffer is empty, otherwise the cost is that of moving the chunks' records (EB-34).
+    /// O(1) if this buffer is empty, and no byte is copied. Otherwise the cost is that of moving the chunks' records (EB-34); a block that holds at most 1 KiB is emptied into
+    /// the room behind the last one, if it fits there, so that many small moves do not keep a block each.
     ///
     /// # Errors
     ///
@@ -23,7 +27,13 @@ impl Buffer {
         self.check_back()?;
         source.check_front()?;
         self.check_len(source.len)?;
-        self.chain.append(mem::take(&mut source.chain));
+        if self.chain.is_empty() {
+            mem::swap(&mut self.chain, &mut source.chain);
+        } else {
+            while let Some(chunk) = source.chain.pop_front() {
+                self.push_moved(chunk);
+            }
+        }
         Ok(self.take_over(source))
     }
 
@@ -50,8 +60,8 @@ impl Buffer {
 
     /// Moves the first `count` bytes of `source`, or all if there are fewer, to the end of this buffer, and returns how many (EB-38).
     ///
-    /// Whole chunks move. What the move cuts off a block is copied if it is at most 512 bytes; otherwise both buffers share the block from then
-    /// on. References and files are never copied (EB-39).
+    /// Whole chunks move, as in [`append_buffer`](Buffer::append_buffer). What the move cuts off a block is copied if it is at most 512 bytes; otherwise both buffers
+    /// share the block from then on. References and files are never copied (EB-39).
     ///
     /// # Errors
     ///
@@ -74,7 +84,7 @@ impl Buffer {
             rest -= front.len();
             if let Some(chunk) = source.chain.pop_front() {
                 self.len += chunk.len();
-                self.chain.push_back(chunk);
+                self.push_moved(chunk);
             }
         }
         if let (1.., Some(front)) = (rest, source.chain.front_mut()) {
@@ -118,6 +128,19 @@ impl Buffer {
         self.note(source.len, 0);
         self.notify();
         Ok(source.len)
+    }
+
+    /// Takes a chunk over, or a copy if that fits behind the last one: a block with a few bytes in it is as large as a full one, and whoever limits bytes means memory.
+    fn push_moved(&mut self, chunk: Chunk) {
+        if chunk.is_block() && chunk.len() <= FOLD_MAX {
+            if let Some(back) = self.chain.back_mut() {
+                if back.room_back() >= chunk.len() {
+                    back.push_back(chunk.bytes());
+                    return;
+                }
+            }
+        }
+        self.chain.push_back(chunk);
     }
 
     /// The second half of a move of everything: the chunks are here.

@@ -1,21 +1,24 @@
 //! A bucket that many streams share.
 //!
-//! Each tick the level is divided among those who asked in the tick before, or among all members if nobody did, and a member has its share of it, at least `min_share`. So the
-//! shares of those who have nothing to move go to the others, and it does not matter in which order they ask: libevent divides what is left by the number of all members
-//! each time, which favours whoever asks first, and wakes them from a random one on.
+//! Each tick begins a round: the level is divided among those who asked in the round before, or among all members if nobody did, and a member has its share of it, at least
+//! `min_share`. So the shares of those who have nothing to move go to the others, and it does not matter in which order they ask: libevent divides what is left by the number
+//! of all members each time, which favours whoever asks first, and wakes them from a random one on. Another limit, and bytes that are given back, begin a round, too.
 //!
 //! Invariants
-//! 1. Within a tick no member is granted more than the tick's share.
+//! 1. Within a round no member is granted more than its share.
 //! 2. What all take together is at most what the bucket held, and `min_share` for each member; the debt is paid before anybody is granted more.
+//! 3. Nobody is woken under the lock.
 
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use levent_reactor::lane::Direction;
 
 use super::{Bucket, Limit, invalid};
+use crate::waiting::Waiting;
 
 /// The least share of a member unless it is set, in bytes (RL-14).
 pub const DEFAULT_MIN_SHARE: u64 = 64;
@@ -46,16 +49,21 @@ struct State {
     write: Way,
     min_share: i64,
     members: u64,
+    /// Those whom the next tick would wake, in case that something changes before; two places for each, one per direction.
+    waiting: Waiting,
 }
 
 /// One direction.
 struct Way {
     /// `None` if the direction is not limited.
     bucket: Option<Bucket>,
-    /// What each member may take in the tick of this number.
+    /// What each member may take in this round.
     share: i64,
+    /// The first is 1.
+    round: u64,
+    /// The tick in which it began; another, and `u64::MAX` in any case, begins the next one.
     tick: u64,
-    /// How many members have asked in that tick.
+    /// How many members have asked in this round.
     asking: u64,
     total: u64,
 }
@@ -63,8 +71,8 @@ struct Way {
 /// What a member has taken in a direction, and when.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
-    /// The tick in which it asked last; 0 for never.
-    tick: u64,
+    /// The round in which it asked last; 0 for never.
+    round: u64,
     bytes: i64,
 }
 
@@ -79,12 +87,13 @@ impl Group {
             write: Way::new(&limit, Direction::Write, now),
             min_share: 0,
             members: 0,
+            waiting: Waiting::default(),
         };
         state.min_share = state.clamped(DEFAULT_MIN_SHARE);
         Group(Arc::new(Mutex::new(state)))
     }
 
-    /// Replaces the limit. Levels are clipped to the new bursts (RL-18). Members that wait hear of it at the end of the old tick.
+    /// Replaces the limit. Levels are clipped to the new bursts (RL-18). Members that wait ask again.
     pub fn set_limit(&self, limit: Limit) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -105,6 +114,7 @@ impl Group {
         }
         let share = state.min_share.unsigned_abs();
         state.min_share = state.clamped(share);
+        self.wake(state);
     }
 
     /// The limit.
@@ -124,6 +134,7 @@ impl Group {
         }
         let mut state = self.lock();
         state.min_share = state.clamped(bytes);
+        self.wake(state);
         Ok(())
     }
 
@@ -161,11 +172,25 @@ impl Group {
         Some(bucket.level(now))
     }
 
-    /// Charges bytes that passed elsewhere, or gives back what is negative (RL-11, RL-18).
+    /// Charges bytes that passed elsewhere, or gives back what is negative, and then members that wait ask again (RL-11, RL-18).
     pub fn charge(&self, direction: Direction, bytes: i64) {
-        if let Some(bucket) = &mut self.lock().way(direction).bucket {
+        let mut state = self.lock();
+        let way = state.way(direction);
+        if let Some(bucket) = &mut way.bucket {
             bucket.take(bytes);
+            if bytes < 0 {
+                // What is there now is shared out anew.
+                way.tick = u64::MAX;
+                self.wake(state);
+            }
         }
+    }
+
+    /// Ends the hold of the lock, and wakes those who wait.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let woken = state.waiting.take_all();
+        drop(state);
+        woken.wake();
     }
 
     /// Is it the same group?
@@ -173,13 +198,27 @@ impl Group {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    pub(super) fn add_member(&self) {
-        self.lock().members += 1;
+    /// Counts a member in, and gives it a number.
+    pub(super) fn add_member(&self) -> u64 {
+        let mut state = self.lock();
+        state.members += 1;
+        state.waiting.add_member()
     }
 
-    pub(super) fn remove_member(&self) {
+    pub(super) fn remove_member(&self, member: u64) {
         let mut state = self.lock();
         state.members = state.members.saturating_sub(1);
+        let unused = [Direction::Read, Direction::Write]
+            .map(|direction| state.waiting.remove(place(member, direction)));
+        drop(state);
+        drop(unused);
+    }
+
+    /// Has the task woken if something changes before its next tick.
+    pub(super) fn park(&self, member: u64, direction: Direction, waker: &Waker) {
+        let waker = waker.clone();
+        let unused = self.lock().waiting.park(place(member, direction), waker);
+        drop(unused);
     }
 
     /// How much a member may move now, or when it should ask again (`None`: beyond the clock).
@@ -196,21 +235,24 @@ impl Group {
             return Ok(i64::MAX);
         };
         bucket.refill(now);
-        // Ticks of members begin at 1, so that 0 is never.
-        let tick = bucket.tick_number().saturating_add(1);
+        let tick = bucket.tick_number();
         if way.tick != tick {
             let asked = if way.asking > 0 { way.asking } else { members };
             way.share = bucket.level(now) / i64::try_from(asked).unwrap_or(i64::MAX);
             way.tick = tick;
+            way.round += 1;
             way.asking = 0;
         }
-        if taken.tick != tick {
-            *taken = Taken { tick, bytes: 0 };
+        if taken.round != way.round {
+            *taken = Taken {
+                round: way.round,
+                bytes: 0,
+            };
             way.asking += 1;
         }
         // In debt, or with less than anybody's share left, all wait (RL-15, RL-16).
         let later = if taken.bytes > 0 {
-            // Who has had something in this tick asks behind those who have not: so all have their turn, also where the least share is more than there is for each.
+            // Who has had something in this round asks behind those who have not: so all have their turn, also where the least share is more than there is for each.
             Duration::from_micros(1)
         } else {
             Duration::ZERO
@@ -241,6 +283,11 @@ impl Group {
     }
 }
 
+/// A member's place in one direction.
+fn place(member: u64, direction: Direction) -> u64 {
+    member * 2 + direction as u64
+}
+
 impl State {
     fn way(&mut self, direction: Direction) -> &mut Way {
         match direction {
@@ -262,6 +309,7 @@ impl Way {
         Way {
             bucket: Bucket::new(limit, direction, now),
             share: 0,
+            round: 0,
             tick: u64::MAX,
             asking: 0,
             total: 0,

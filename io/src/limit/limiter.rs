@@ -35,9 +35,16 @@ use super::{Bucket, Group, Limit};
 #[derive(Debug, Default)]
 pub struct Limiter {
     limit: Option<Limit>,
-    group: Option<Group>,
+    group: Option<Membership>,
     read: Way,
     write: Way,
+}
+
+/// A group, and the number that the stream has in it.
+#[derive(Debug)]
+struct Membership {
+    group: Group,
+    number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -88,20 +95,22 @@ impl Limiter {
 
     /// Joins a group, and leaves the one that it was in (RL-12). Joining its own group again changes nothing.
     pub fn join(&mut self, group: &Group) {
-        if self.group.as_ref().is_some_and(|own| own.is(group)) {
+        if self.group().is_some_and(|own| own.is(group)) {
             return;
         }
         self.leave();
-        group.add_member();
-        self.group = Some(group.clone());
+        self.group = Some(Membership {
+            number: group.add_member(),
+            group: group.clone(),
+        });
     }
 
     /// Leaves the group; its bucket limits the stream no more (RL-17). False if there is none.
     pub fn leave(&mut self) -> bool {
-        let Some(group) = self.group.take() else {
+        let Some(own) = self.group.take() else {
             return false;
         };
-        group.remove_member();
+        own.group.remove_member(own.number);
         self.read.taken = Taken::default();
         self.write.taken = Taken::default();
         self.ask_again();
@@ -111,7 +120,7 @@ impl Limiter {
     /// The group.
     #[must_use]
     pub fn group(&self) -> Option<&Group> {
-        self.group.as_ref()
+        self.group.as_ref().map(|own| &own.group)
     }
 
     /// Does neither a limit nor a group apply?
@@ -169,6 +178,13 @@ impl Limiter {
         want: usize,
         cx: &mut Context<'_>,
     ) -> Poll<usize> {
+        if let Ok(granted) = self.try_grant(direction, want, Instant::now()) {
+            return Poll::Ready(granted);
+        }
+        if let Some(own) = &self.group {
+            own.group.park(own.number, direction, cx.waker());
+        }
+        // Asked again after that: what others give back meanwhile is not missed.
         loop {
             match self.try_grant(direction, want, Instant::now()) {
                 Ok(granted) => return Poll::Ready(granted),
@@ -196,10 +212,13 @@ impl Limiter {
         }
     }
 
-    /// Charges the own bucket with bytes that passed elsewhere, or gives back what is negative (RL-11).
+    /// Charges the own bucket with bytes that passed elsewhere, or gives back what is negative; whoever waits for that is woken (RL-11).
     pub fn charge(&mut self, direction: Direction, bytes: i64) {
         if let Some(bucket) = &mut self.way(direction).bucket {
             bucket.take(bytes);
+        }
+        if bytes < 0 {
+            self.ask_again();
         }
     }
 
@@ -227,7 +246,7 @@ impl Limiter {
             Direction::Read => &mut self.read,
             Direction::Write => &mut self.write,
         };
-        (way, self.group.as_ref())
+        (way, self.group.as_ref().map(|own| &own.group))
     }
 
     /// Lets whoever waits ask again at once: what it waits for may be there, or not be needed any more.
@@ -245,8 +264,8 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Drop for Limiter {
     fn drop(&mut self) {
-        if let Some(group) = self.group.take() {
-            group.remove_member();
+        if let Some(own) = self.group.take() {
+            own.group.remove_member(own.number);
         }
     }
 }

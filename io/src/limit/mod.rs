@@ -87,14 +87,33 @@ impl Limit {
         }
     }
 
-    /// The same number of bytes per second in both directions, in ticks of 100 ms, with a burst of one second.
+    /// The same number of bytes per second in both directions, with a burst of one second.
+    ///
+    /// Ticks are 100 ms long, and what is no multiple of 10 bytes is rounded down to one. Below 10,000 bytes, where that would show, they are as close to that as brings a whole number of
+    /// bytes, and at most a second.
+    ///
+    /// ```
+    /// # use levent_io::limit::Limit;
+    /// # use std::time::Duration;
+    /// assert_eq!(Limit::per_second(1_000_000)?.tick(), Duration::from_millis(100));
+    /// assert_eq!(Limit::per_second(64)?.tick(), Duration::from_millis(125)); // 8 bytes
+    /// assert_eq!(Limit::per_second(19)?.tick(), Duration::from_secs(1));
+    /// # std::io::Result::Ok(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for fewer than 10 bytes, and for more than `i64::MAX`.
+    /// `InvalidInput` for 0, and for more than `i64::MAX`.
     pub fn per_second(bytes: u64) -> io::Result<Limit> {
-        let per_tick = bytes / 10;
-        Limit::every(Duration::from_millis(100))?
+        let tick_ms = match bytes {
+            10_000.. => 100,
+            // Divides 1000 in all cases, so a second is always among them.
+            _ => whole_ticks(bytes)
+                .min_by_key(|tick_ms| tick_ms.abs_diff(100))
+                .unwrap_or(1000),
+        };
+        let per_tick = bytes / (1000 / tick_ms);
+        Limit::every(Duration::from_millis(tick_ms))?
             .read(per_tick, bytes)?
             .write(per_tick, bytes)
     }
@@ -159,6 +178,12 @@ impl Rate {
             None => Err(invalid("rate and burst are at most i64::MAX")),
         }
     }
+}
+
+/// The lengths of ticks, in milliseconds, of which a second has a whole number, and which bring a whole number of bytes.
+fn whole_ticks(bytes_per_second: u64) -> impl Iterator<Item = u64> {
+    (1..=1000)
+        .filter(move |tick_ms| 1000 % tick_ms == 0 && bytes_per_second % (1000 / tick_ms) == 0)
 }
 
 fn invalid(message: &'static str) -> io::Error {

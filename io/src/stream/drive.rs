@@ -13,10 +13,15 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use levent_reactor::current;
+
 use super::seam::Request;
 use super::side::End;
 use super::waiters::Role;
 use super::{BufferedStream, Direction, Event};
+
+/// How many operations of a transport that is always ready a poll makes in each direction. A socket's are bounded by the task's budget as well.
+const ROUNDS: usize = 64;
 
 impl<S> BufferedStream<S> {
     /// Waits for input as `role`: sends what there is to send, then reads once, up to `most` bytes in the buffer. Answers how many bytes came; 0 is the
@@ -107,7 +112,7 @@ impl<S> BufferedStream<S> {
         }
         let mut room = most.saturating_sub(self.input.len());
         if self.timing.is_some() && room > 0 {
-            room = room.min(self.poll_quota(cx.waker()));
+            room = room.min(self.poll_quota(cx.waker(), role == Role::Reader));
         }
         let side = &mut self.reading;
         if !side.is_enabled || room == 0 {
@@ -137,21 +142,34 @@ impl<S> BufferedStream<S> {
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) => Poll::Ready(self.fail(Direction::Read, error, role)),
-            Poll::Pending if is_timed => self.check_late(Direction::Read, cx, role),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                if self.timing.is_some() {
+                    self.release_quota();
+                }
+                match is_timed {
+                    true => self.check_late(Direction::Read, cx, role),
+                    false => Poll::Pending,
+                }
+            }
         }
     }
 
     /// Reads what comes while somebody waits for something else, up to the high mark, and after that not before the low one is reached again.
+    ///
+    /// After as many reads as a poll may make the task is woken, so that others have their turn.
     fn fill_ahead(&mut self, cx: &mut Context<'_>, role: Role, is_timed: bool) {
         self.reading.settle(self.input.len());
-        while !self.reading.is_full && self.reading.end.is_none() {
+        for _ in 0..ROUNDS {
+            if self.reading.is_full || self.reading.end.is_some() {
+                return;
+            }
             let filled = self.read_once(cx, role, self.reading.high(), is_timed);
             self.reading.settle(self.input.len());
             if !matches!(filled, Poll::Ready(Ok(1..))) {
-                break;
+                return;
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     /// Writes until there is nothing left, and has it passed on. `Ready(Ok)` when the output is empty and with the transport's peer or kernel.
@@ -174,7 +192,7 @@ impl<S> BufferedStream<S> {
     }
 
     fn send_some(&mut self, cx: &mut Context<'_>, role: Role) -> Poll<io::Result<()>> {
-        loop {
+        for _ in 0..ROUNDS {
             let side = &mut self.writing;
             if let Some(end) = &side.end {
                 return Poll::Ready(end.answer(Direction::Write).map(|_| ()));
@@ -230,6 +248,8 @@ impl<S> BufferedStream<S> {
                 Poll::Pending => return self.check_late(Direction::Write, cx, role).map_ok(|_| ()),
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Passes the end of writing on, once the output is sent.
@@ -268,10 +288,15 @@ impl<S> BufferedStream<S> {
         cx: &mut Context<'_>,
         role: Role,
     ) -> Poll<io::Result<usize>> {
-        match &mut self.timing {
-            None => return Poll::Pending,
-            Some(timing) => ready!(timing.poll(direction, cx)),
+        let Some(timing) = &mut self.timing else {
+            return Poll::Pending;
+        };
+        if !current::has_budget() {
+            // Perhaps it was not asked, because the task has done enough for one poll. The next one tells.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
+        ready!(timing.poll(direction, cx));
         self.ended(direction, End::TimedOut);
         self.waiters.moved_by(role);
         Poll::Ready(End::TimedOut.answer(direction))

@@ -49,6 +49,16 @@ pub trait Decoder {
     /// `InvalidData` if this is no message: what is there stays where it is.
     fn frame_len(&mut self, input: &Buffer) -> io::Result<Option<usize>>;
 
+    /// As `frame_len`, which has answered `None` when `input` had its first `seen` bytes: a decoder that searches goes on from there.
+    ///
+    /// # Errors
+    ///
+    /// As `frame_len`.
+    fn resume(&mut self, input: &Buffer, seen: usize) -> io::Result<Option<usize>> {
+        let _ = seen;
+        self.frame_len(input)
+    }
+
     /// Makes a message of its bytes, which have been taken from the stream.
     ///
     /// # Errors
@@ -167,8 +177,14 @@ impl Decoder for Delimited {
     type Item = Vec<u8>;
 
     fn frame_len(&mut self, input: &Buffer) -> io::Result<Option<usize>> {
+        self.resume(input, 0)
+    }
+
+    fn resume(&mut self, input: &Buffer, seen: usize) -> io::Result<Option<usize>> {
+        // It may have begun within the last bytes.
+        let from = (seen + 1).saturating_sub(self.delimiter.len());
         Ok(input
-            .search(&self.delimiter)
+            .search_in(&self.delimiter, from..)
             .map(|at| at + self.delimiter.len()))
     }
 
@@ -193,6 +209,8 @@ pub(super) fn check_delimiter(delimiter: &[u8]) -> io::Result<()> {
 pub(super) struct Search {
     /// The decoder has said how long it is.
     len: Option<usize>,
+    /// How much there was when it last could not say.
+    seen: usize,
 }
 
 impl Search {
@@ -207,7 +225,11 @@ impl Search {
             return Ok(is_end.then_some(None));
         }
         if self.len.is_none() {
-            self.len = decoder.frame_len(input)?;
+            self.len = match self.seen {
+                0 => decoder.frame_len(input)?,
+                seen => decoder.resume(input, seen)?,
+            };
+            self.seen = input.len();
         }
         match self.len {
             Some(0) => Err(io::Error::new(

@@ -94,8 +94,10 @@ pub use write::WriteAll;
 /// # When are bytes sent?
 ///
 /// What has been written is sent as soon as somebody waits for the stream: for input, for room, for a [`flush`](BufferedStream::flush). So answering and
-/// reading the next request is one `write` and one `read`, however many pieces the answer had. A task that writes and then waits for *something
-/// else* flushes first.
+/// reading the next request is one `write` and one `read`, however many pieces the answer had. If another task waits for the stream already, it is woken and sends. A task that writes and
+/// then waits for *something else*, with nobody at the stream, flushes first.
+///
+/// Dropping a stream drops what has not been sent, as closing a descriptor does: [`close`](BufferedStream::close) waits for it.
 ///
 /// # Examples
 ///

@@ -10,18 +10,12 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncBufRead, AsyncRead};
 
 use super::side::End;
-use super::views::Input;
 use super::waiters::Role;
 use super::{BufferedStream, Event, frame};
 use crate::Buffer;
 use crate::buffer::Eol;
 
 impl<S> BufferedStream<S> {
-    /// The input: what was read and not yet taken. Bytes can be taken from its front and not be added (BE-9).
-    pub fn input(&mut self) -> Input<'_> {
-        Input(&mut self.input)
-    }
-
     /// How many bytes are in the input.
     #[must_use]
     pub fn input_len(&self) -> usize {
@@ -126,8 +120,13 @@ impl<S> BufferedStream<S> {
 
     /// Bytes have left the input.
     pub(super) fn taken(&mut self) {
+        let was_full = self.reading.is_full;
         self.reading.settle(self.input.len());
         self.settle_quota();
+        if was_full && !self.reading.is_full {
+            // Who reads ahead goes on.
+            self.waiters.wake_parked();
+        }
     }
 
     /// Has the peer sent its last byte? Some may be in the input.
@@ -222,7 +221,8 @@ impl<S> BufferedStream<S> {
 
     /// Waits for the next [`Event`], and meanwhile sends the output and reads up to the high mark.
     ///
-    /// Each event is told once; several ends of the same kind between two calls are one.
+    /// Each event is told once; several ends of the same kind between two calls are one. When both directions have ended and that has been told, this waits until something is enabled
+    /// or there is another transport.
     ///
     /// # Cancel safety
     ///

@@ -160,8 +160,8 @@ impl<S> BufferedStream<S> {
     /// A timeout ends its direction: the operation that waits fails with `TimedOut`, [`event`](BufferedStream::event) tells of it, and nothing is
     /// closed; [`enable`](BufferedStream::enable) goes on (BE-64). What is ready counts before what is late (BE-65).
     ///
-    /// - The read timeout counts while somebody waits for input. Bytes that come start it anew; so do `enable` and this call; dropping a wait and beginning it
-    ///   again does not, so that a `select` in a loop cannot put it off (BE-62). Bytes in the buffer do not matter.
+    /// - The read timeout counts from the first wait for input until bytes come, which start it anew with the next wait; so do `enable` and this call. Dropping a wait and beginning it
+    ///   again does not, so that a `select` in a loop cannot put it off (BE-62), and the time between the two counts. It is noticed while somebody waits. Bytes in the buffer do not matter.
     /// - The write timeout counts while there is something to send, or a connect is under way (BE-63, BE-46).
     /// - Neither counts while its direction is disabled, or held up by a mark or a rate limit (BE-68, RL-20).
     ///

@@ -6,8 +6,41 @@ use std::io::{self, BufRead, IoSlice, Read, Write};
 use std::ops::Deref;
 use std::sync::Arc;
 
+use super::side::Side;
+use super::waiters::Waiters;
+use super::{BufferedStream, Direction};
 use crate::Buffer;
 use crate::buffer::{Eol, Segment, SegmentError};
+
+impl<S> BufferedStream<S> {
+    /// The input: what was read and not yet taken. Bytes can be taken from its front and not be added (BE-9).
+    pub fn input(&mut self) -> Input<'_> {
+        self.buffers().0
+    }
+
+    /// The output: what was written and not yet sent. Bytes can be added to its end and not be taken (BE-9).
+    ///
+    /// Its marks are not asked: wait for [`room`](BufferedStream::room) before or after.
+    pub fn output(&mut self) -> Output<'_> {
+        self.buffers().1
+    }
+
+    /// Both buffers at once, to move bytes from one to the other.
+    pub fn buffers(&mut self) -> (Input<'_>, Output<'_>) {
+        let waiters = &self.waiters;
+        let input = Input {
+            buffer: &mut self.input,
+            side: &self.reading,
+            waiters,
+        };
+        let output = Output {
+            buffer: &mut self.output,
+            side: &self.writing,
+            waiters,
+        };
+        (input, output)
+    }
+}
 
 /// A stream's input: a [`Buffer`] to look at, and to take bytes from.
 ///
@@ -24,16 +57,29 @@ use crate::buffer::{Eol, Segment, SegmentError};
 /// }
 /// # Ok(()) }
 /// ```
-pub struct Input<'a>(pub(super) &'a mut Buffer);
+pub struct Input<'a> {
+    buffer: &'a mut Buffer,
+    side: &'a Side,
+    waiters: &'a Waiters,
+}
 
 impl Input<'_> {
+    /// Takes bytes out. Who stopped reading at the high mark goes on when there are few enough left (BE-23).
+    fn take<R>(&mut self, take: impl FnOnce(&mut Buffer) -> R) -> R {
+        let result = take(self.buffer);
+        if self.side.is_full && self.buffer.len() <= self.side.low() {
+            self.waiters.wake_parked();
+        }
+        result
+    }
+
     /// As [`Buffer::drain`].
     ///
     /// # Errors
     ///
     /// As there.
     pub fn drain(&mut self, count: usize) -> io::Result<usize> {
-        self.0.drain(count)
+        self.take(|buffer| buffer.drain(count))
     }
 
     /// As [`Buffer::take_vec`].
@@ -42,7 +88,7 @@ impl Input<'_> {
     ///
     /// As there.
     pub fn take_vec(&mut self, count: usize) -> io::Result<Vec<u8>> {
-        self.0.take_vec(count)
+        self.take(|buffer| buffer.take_vec(count))
     }
 
     /// As [`Buffer::take_line`].
@@ -51,7 +97,7 @@ impl Input<'_> {
     ///
     /// As there.
     pub fn take_line(&mut self, eol: Eol) -> io::Result<Option<Vec<u8>>> {
-        self.0.take_line(eol)
+        self.take(|buffer| buffer.take_line(eol))
     }
 
     /// As [`Buffer::pull_up`].
@@ -60,7 +106,7 @@ impl Input<'_> {
     ///
     /// As there.
     pub fn pull_up(&mut self, count: usize) -> io::Result<&[u8]> {
-        self.0.pull_up(count)
+        self.buffer.pull_up(count)
     }
 
     /// Moves the first `count` bytes, or all if there are fewer, to the end of `buffer`, as [`Buffer::append_from`] does.
@@ -69,7 +115,7 @@ impl Input<'_> {
     ///
     /// As there.
     pub fn move_to(&mut self, buffer: &mut Buffer, count: usize) -> io::Result<usize> {
-        buffer.append_from(self.0, count)
+        self.take(|input| buffer.append_from(input, count))
     }
 }
 
@@ -77,29 +123,29 @@ impl Deref for Input<'_> {
     type Target = Buffer;
 
     fn deref(&self) -> &Buffer {
-        self.0
+        self.buffer
     }
 }
 
 impl Read for Input<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
+        self.take(|buffer| buffer.read(buf))
     }
 }
 
 impl BufRead for Input<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.0.fill_buf()
+        self.buffer.fill_buf()
     }
 
     fn consume(&mut self, amount: usize) {
-        self.0.consume(amount);
+        self.take(|buffer| buffer.consume(amount));
     }
 }
 
 impl fmt::Debug for Input<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Input").field(&self.0).finish()
+        f.debug_tuple("Input").field(&self.buffer).finish()
     }
 }
 
@@ -116,16 +162,44 @@ impl fmt::Debug for Input<'_> {
 /// stream.flush().await
 /// # }
 /// ```
-pub struct Output<'a>(pub(super) &'a mut Buffer);
+pub struct Output<'a> {
+    buffer: &'a mut Buffer,
+    side: &'a Side,
+    waiters: &'a Waiters,
+}
 
 impl Output<'_> {
+    /// Puts bytes in, unless writing has ended for good.
+    fn put<R>(&mut self, put: impl FnOnce(&mut Buffer) -> io::Result<R>) -> io::Result<R> {
+        self.check()?;
+        let was_empty = self.buffer.is_empty();
+        let result = put(self.buffer);
+        self.added(was_empty);
+        result
+    }
+
+    /// After a timeout there may be more: it goes out when writing is enabled.
+    fn check(&self) -> io::Result<()> {
+        match &self.side.end {
+            Some(end) if !end.is_timeout() => end.answer(Direction::Write).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Who is parked sends the first bytes.
+    fn added(&self, was_empty: bool) {
+        if was_empty && !self.buffer.is_empty() {
+            self.waiters.wake_parked();
+        }
+    }
+
     /// As [`Buffer::append`].
     ///
     /// # Errors
     ///
     /// As there.
     pub fn append(&mut self, data: &[u8]) -> io::Result<()> {
-        self.0.append(data)
+        self.put(|buffer| buffer.append(data))
     }
 
     /// Moves all bytes of a stream's input here, without a copy.
@@ -134,7 +208,7 @@ impl Output<'_> {
     ///
     /// As [`Buffer::append_buffer`].
     pub fn append_buffer(&mut self, input: &mut Input<'_>) -> io::Result<usize> {
-        self.0.append_buffer(input.0)
+        self.put(|output| input.take(|input| output.append_buffer(input)))
     }
 
     /// Moves the first `count` bytes of a stream's input here, or all if there are fewer.
@@ -143,7 +217,7 @@ impl Output<'_> {
     ///
     /// As [`Buffer::append_from`].
     pub fn append_from(&mut self, input: &mut Input<'_>, count: usize) -> io::Result<usize> {
-        self.0.append_from(input.0, count)
+        self.put(|output| input.take(|input| output.append_from(input, count)))
     }
 
     /// As [`Buffer::append_static`].
@@ -152,7 +226,7 @@ impl Output<'_> {
     ///
     /// As there.
     pub fn append_static(&mut self, bytes: &'static [u8]) -> io::Result<()> {
-        self.0.append_static(bytes)
+        self.put(|buffer| buffer.append_static(bytes))
     }
 
     /// As [`Buffer::append_shared`].
@@ -161,7 +235,7 @@ impl Output<'_> {
     ///
     /// As there.
     pub fn append_shared(&mut self, bytes: Arc<[u8]>) -> io::Result<()> {
-        self.0.append_shared(bytes)
+        self.put(|buffer| buffer.append_shared(bytes))
     }
 
     /// As [`Buffer::append_bytes`].
@@ -171,7 +245,7 @@ impl Output<'_> {
     /// As there.
     #[cfg(feature = "bytes")]
     pub fn append_bytes(&mut self, bytes: bytes::Bytes) -> io::Result<()> {
-        self.0.append_bytes(bytes)
+        self.put(|buffer| buffer.append_bytes(bytes))
     }
 
     /// As [`Buffer::append_segment`].
@@ -185,7 +259,7 @@ impl Output<'_> {
         offset: usize,
         len: Option<usize>,
     ) -> io::Result<usize> {
-        self.0.append_segment(segment, offset, len)
+        self.put(|buffer| buffer.append_segment(segment, offset, len))
     }
 
     /// As [`Buffer::append_file`]. To a socket it goes with `sendfile`.
@@ -199,7 +273,13 @@ impl Output<'_> {
         offset: u64,
         len: Option<u64>,
     ) -> Result<usize, SegmentError> {
-        self.0.append_file(file, offset, len)
+        if let Err(error) = self.check() {
+            return Err(SegmentError { error, file });
+        }
+        let was_empty = self.buffer.is_empty();
+        let result = self.buffer.append_file(file, offset, len);
+        self.added(was_empty);
+        result
     }
 }
 
@@ -207,17 +287,17 @@ impl Deref for Output<'_> {
     type Target = Buffer;
 
     fn deref(&self) -> &Buffer {
-        self.0
+        self.buffer
     }
 }
 
 impl Write for Output<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.0.write(buf)
+        self.put(|buffer| buffer.write(buf))
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(bufs)
+        self.put(|buffer| buffer.write_vectored(bufs))
     }
 
     /// Does nothing: [`BufferedStream::flush`](super::BufferedStream::flush) sends.
@@ -228,6 +308,6 @@ impl Write for Output<'_> {
 
 impl fmt::Debug for Output<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Output").field(&self.0).finish()
+        f.debug_tuple("Output").field(&self.buffer).finish()
     }
 }

@@ -4,6 +4,9 @@
 //! While one task alone has been seen waiting it waits with its own waker, and that is all there is. From the moment that another waits in
 //! another role, all wait with one waker that wakes them all.
 //!
+//! Who is *parked* has answered `Pending` and has not been polled since. What it would do for others as well, send what they write, it is woken for; a task that is being polled does
+//! it in its own time.
+//!
 //! Invariant: whoever is parked is either the last to have asked the transport, or in the crowd.
 
 use std::mem;
@@ -24,14 +27,20 @@ const ROLES: usize = 3;
 pub(super) enum Waiters {
     #[default]
     Nobody,
-    /// The last that was parked.
-    One(Role, Waker),
+    /// The last that was parked, and whether it still is.
+    One(Role, Waker, bool),
     Crowd(Arc<Crowd>),
 }
 
 #[derive(Default)]
 pub(super) struct Crowd {
-    wakers: Mutex<[Option<Waker>; ROLES]>,
+    places: Mutex<[Place; ROLES]>,
+}
+
+#[derive(Default)]
+struct Place {
+    waker: Option<Waker>,
+    is_parked: bool,
 }
 
 impl Waiters {
@@ -40,8 +49,21 @@ impl Waiters {
     pub(super) fn join(&mut self, role: Role, waker: &Waker) -> Option<Waker> {
         match self {
             Waiters::Nobody => None,
-            Waiters::One(before, parked) if *before == role || parked.will_wake(waker) => None,
+            Waiters::One(before, parked, is_parked)
+                if *before == role || parked.will_wake(waker) =>
+            {
+                *is_parked = false;
+                None
+            }
             _ => Some(self.crowd(role, waker)),
+        }
+    }
+
+    /// The task finds what it waited for without asking the transport.
+    #[inline]
+    pub(super) fn served(&mut self, role: Role) {
+        if let Waiters::One(before, _, is_parked) = self {
+            *is_parked &= *before != role;
         }
     }
 
@@ -49,14 +71,18 @@ impl Waiters {
     fn crowd(&mut self, role: Role, waker: &Waker) -> Waker {
         if let Waiters::One(..) = self {
             let crowd = Arc::new(Crowd::default());
-            if let Waiters::One(before, parked) = mem::replace(self, Waiters::Crowd(crowd.clone()))
+            if let Waiters::One(before, parked, is_parked) =
+                mem::replace(self, Waiters::Crowd(crowd.clone()))
             {
-                crowd.lock()[before as usize] = Some(parked);
+                crowd.lock()[before as usize] = Place {
+                    waker: Some(parked),
+                    is_parked,
+                };
             }
         }
         match self {
             Waiters::Crowd(crowd) => {
-                crowd.set(role, waker);
+                crowd.set(role, waker, false);
                 crowd.clone().into()
             }
             _ => waker.clone(),
@@ -67,9 +93,12 @@ impl Waiters {
     #[inline]
     pub(super) fn park(&mut self, role: Role, waker: &Waker) {
         match self {
-            Waiters::One(before, parked) if parked.will_wake(waker) => *before = role,
-            Waiters::Crowd(crowd) => crowd.set(role, waker),
-            _ => *self = Waiters::One(role, waker.clone()),
+            Waiters::One(before, parked, is_parked) if parked.will_wake(waker) => {
+                *before = role;
+                *is_parked = true;
+            }
+            Waiters::Crowd(crowd) => crowd.set(role, waker, true),
+            _ => *self = Waiters::One(role, waker.clone(), true),
         }
     }
 
@@ -81,11 +110,21 @@ impl Waiters {
         }
     }
 
+    /// There is something to do for whoever is parked. It stays so until it is polled: being woken twice does no harm.
+    #[inline]
+    pub(super) fn wake_parked(&self) {
+        match self {
+            Waiters::Nobody | Waiters::One(_, _, false) => {}
+            Waiters::One(_, waker, true) => waker.wake_by_ref(),
+            Waiters::Crowd(crowd) => crowd.wake_if(|_, place| place.is_parked),
+        }
+    }
+
     /// A setting has changed that anybody may wait for.
     pub(super) fn wake_all(&mut self) {
         match mem::take(self) {
             Waiters::Nobody => {}
-            Waiters::One(_, waker) => waker.wake(),
+            Waiters::One(_, waker, _) => waker.wake(),
             Waiters::Crowd(crowd) => {
                 crowd.wake_others(None);
                 *self = Waiters::Crowd(crowd);
@@ -96,28 +135,34 @@ impl Waiters {
 
 impl Crowd {
     /// Nothing panics under this lock, so a poisoned one is as good as any.
-    fn lock(&self) -> MutexGuard<'_, [Option<Waker>; ROLES]> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, [Place; ROLES]> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, role: Role, waker: &Waker) {
-        let mut wakers = self.lock();
-        let old = match &mut wakers[role as usize] {
+    fn set(&self, role: Role, waker: &Waker, is_parked: bool) {
+        let mut places = self.lock();
+        let place = &mut places[role as usize];
+        place.is_parked = is_parked;
+        let old = match &mut place.waker {
             Some(same) if same.will_wake(waker) => None,
             other => other.replace(waker.clone()),
         };
         // Dropped with the lock free: a waker is foreign code.
-        drop(wakers);
+        drop(places);
         drop(old);
     }
 
     fn wake_others(&self, role: Option<Role>) {
+        self.wake_if(|other, _| role.is_none_or(|role| role as usize != other));
+    }
+
+    fn wake_if(&self, is_wanted: impl Fn(usize, &Place) -> bool) {
         let mut taken = [const { None }; ROLES];
         {
-            let mut wakers = self.lock();
-            for (index, waker) in wakers.iter_mut().enumerate() {
-                if role.is_none_or(|role| role as usize != index) {
-                    taken[index] = waker.take();
+            let mut places = self.lock();
+            for (index, place) in places.iter_mut().enumerate() {
+                if is_wanted(index, place) {
+                    taken[index] = mem::take(place).waker;
                 }
             }
         }

@@ -10,28 +10,15 @@ use std::task::{Context, Poll, ready};
 
 use futures_io::AsyncWrite;
 
-use super::views::{Input, Output};
 use super::waiters::Role;
 use super::{BufferedStream, Direction};
 use crate::Buffer;
 
 impl<S> BufferedStream<S> {
-    /// The output: what was written and not yet sent. Bytes can be added to its end and not be taken (BE-9).
-    ///
-    /// Its marks are not asked: wait for [`room`](BufferedStream::room) before or after.
-    pub fn output(&mut self) -> Output<'_> {
-        Output(&mut self.output)
-    }
-
     /// How many bytes are in the output.
     #[must_use]
     pub fn output_len(&self) -> usize {
         self.output.len()
-    }
-
-    /// Both buffers at once, to move bytes from one to the other.
-    pub fn buffers(&mut self) -> (Input<'_>, Output<'_>) {
-        (Input(&mut self.input), Output(&mut self.output))
     }
 
     /// Puts as much of `data` into the output as fits below its high mark, and says how much that is. Sends nothing.
@@ -47,10 +34,21 @@ impl<S> BufferedStream<S> {
     fn put(&mut self, data: &[u8], least: usize) -> io::Result<usize> {
         self.check_writable()?;
         let count = data.len().min(self.space().max(least));
-        self.output.append(&data[..count])?;
+        self.add(|output| output.append(&data[..count]))?;
         self.writing.settle(self.output.len());
-        self.settle_quota();
         Ok(count)
+    }
+
+    /// Adds to the output. Whoever is parked sends the first bytes.
+    #[inline]
+    fn add<R>(&mut self, add: impl FnOnce(&mut Buffer) -> io::Result<R>) -> io::Result<R> {
+        let was_empty = self.output.is_empty();
+        let result = add(&mut self.output);
+        self.settle_quota();
+        if was_empty && !self.output.is_empty() {
+            self.waiters.wake_parked();
+        }
+        result
     }
 
     /// Puts all of `data` into the output, in this call; the future waits until there is room for more.
@@ -68,8 +66,7 @@ impl<S> BufferedStream<S> {
     pub fn write_all(&mut self, data: &[u8]) -> WriteAll<'_, S> {
         let put = self
             .check_writable()
-            .and_then(|()| self.output.append(data));
-        self.settle_quota();
+            .and_then(|()| self.add(|output| output.append(data)));
         WriteAll::new(self, put)
     }
 
@@ -77,8 +74,7 @@ impl<S> BufferedStream<S> {
     pub fn write_buffer(&mut self, data: &mut Buffer) -> WriteAll<'_, S> {
         let put = self
             .check_writable()
-            .and_then(|()| self.output.append_buffer(data).map(drop));
-        self.settle_quota();
+            .and_then(|()| self.add(|output| output.append_buffer(data).map(drop)));
         WriteAll::new(self, put)
     }
 
@@ -123,10 +119,11 @@ impl<S> BufferedStream<S> {
 
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.space() > 0 {
+            self.waiters.served(Role::Writer);
             return Poll::Ready(self.check_writable());
         }
         // Of a quota that is used up, this stream has a part, which it sends now; or others let go first.
-        self.wait_for_quota(cx.waker());
+        self.wait_for_quota(cx);
         self.poll_output(cx, Role::Writer, |stream| stream.space() > 0)
     }
 

@@ -1,9 +1,14 @@
 //! A limit for the buffers of many streams together.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::{block_on, spawn, yield_now};
-use levent_io::stream::{Direction, Quota, pair};
+use levent_io::BufferedStream;
+use levent_io::stream::{Direction, PairEnd, Quota, pair};
 
 use crate::behaviour::{counting, poll_with};
 
@@ -51,19 +56,15 @@ fn used_up_by_one() {
         sender.write_all(&[7; 20_000]).await.unwrap();
         sender.flush().await.unwrap();
         assert_eq!(reader.fill().await.unwrap(), SMALL);
-        // It needs more than that, and waits.
-        let waiting = spawn(async move {
-            reader.peek(9_000).await.unwrap();
-            reader
-        });
-        for _ in 0..10 {
-            yield_now().await;
-        }
-        assert!(!waiting.is_finished());
+        // What is read ahead while it waits for something else is not worth going beyond the limit.
+        let (count, waker) = counting();
+        assert!(poll_with(&mut reader.event(), &waker).is_pending());
+        assert_eq!(reader.input_len(), SMALL);
         drop(hog);
-        let mut reader = waiting.await;
-        assert!(reader.input_len() >= 9_000);
-        assert_eq!(quota.used(), reader.input_len());
+        assert_eq!(count.get(), 1);
+        assert!(poll_with(&mut reader.event(), &waker).is_pending());
+        assert_eq!(reader.input_len(), 10_000);
+        assert_eq!(quota.used(), 10_000);
 
         // A writer beside it: its own output may be small.
         quota.set_limit(1);
@@ -148,4 +149,88 @@ fn writers_are_woken() {
     drop(hog);
     assert_eq!(count.get(), 1);
     assert!(poll_with(&mut stream.room(), &waker).is_ready());
+}
+
+/// Whose peer has sent `len` bytes.
+fn receiver(quota: &Quota, len: usize) -> (BufferedStream<PairEnd>, BufferedStream<PairEnd>) {
+    let (mut sender, mut receiver) = pair();
+    receiver.set_quota(Some(quota));
+    sender.output().append(&vec![7; len]).unwrap();
+    assert!(poll_with(&mut sender.flush(), Waker::noop()).is_ready());
+    (sender, receiver)
+}
+
+/// Readers that hold half a message each, and all of the quota together, do not wait for each other: one at a time goes on, and the next when that one lets go.
+#[test]
+fn half_messages_do_not_block_each_other() {
+    let quota = Quota::new(10_000);
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let (mut sender, mut receiver) = receiver(&quota, SMALL);
+        assert!(poll_with(&mut receiver.fill(), Waker::noop()).is_ready());
+        sender.output().append(&[7; 9_000 - SMALL]).unwrap();
+        assert!(poll_with(&mut sender.flush(), Waker::noop()).is_ready());
+        streams.push((sender, receiver));
+    }
+    assert!(quota.used() >= 10_000);
+    let wakers: Vec<_> = streams.iter().map(|_| counting()).collect();
+    for turn in 0..3 {
+        // One has its message, and those behind it wait.
+        for (index, (_, receiver)) in streams.iter_mut().enumerate().skip(turn) {
+            let message = poll_with(&mut pin!(receiver.peek(9_000)), &wakers[index].1);
+            assert_eq!(message.is_ready(), index == turn);
+        }
+        let before = wakers[2].0.get();
+        let first = &mut streams[turn].1;
+        first.input().drain(9_000).unwrap();
+        assert!(poll_with(&mut first.fill(), Waker::noop()).is_pending());
+        assert!(wakers[2].0.get() > before || turn == 2);
+    }
+}
+
+/// A reader whose peer sends nothing keeps nobody from going on, and one that is dropped neither.
+#[test]
+fn silent_peers_hold_nobody_up() {
+    let quota = Quota::new(2 * SMALL);
+    let (_sender, mut silent) = receiver(&quota, SMALL);
+    let (mut sender, mut other) = receiver(&quota, SMALL);
+    for stream in [&mut silent, &mut other] {
+        assert!(poll_with(&mut stream.fill(), Waker::noop()).is_ready());
+    }
+    assert!(poll_with(&mut pin!(silent.peek(9_000)), Waker::noop()).is_pending());
+    sender.output().append(&[7; 2_500]).unwrap();
+    assert!(poll_with(&mut sender.flush(), Waker::noop()).is_ready());
+    assert!(poll_with(&mut pin!(other.peek(6_500)), Waker::noop()).is_ready());
+    // Now it is beyond, and the first waits, until it is dropped.
+    let (count, waker) = counting();
+    assert!(poll_with(&mut pin!(silent.peek(9_000)), &waker).is_pending());
+    assert_eq!(count.get(), 0);
+    drop(other);
+    assert_eq!(count.get(), 1);
+}
+
+/// A quota keeps nothing of streams that waited for it and are gone, however long it stays used up.
+#[test]
+fn nothing_is_kept_for_the_dropped() {
+    struct Woken;
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {}
+    }
+    let quota = Quota::new(1);
+    let (mut hog, _far) = pair();
+    hog.disable(Direction::Write);
+    hog.output().append(&[7; 100]).unwrap();
+    hog.set_quota(Some(&quota));
+    for _ in 0..10 {
+        let (_sender, mut receiver) = receiver(&quota, 9_000);
+        let task = Arc::new(Woken);
+        let waker = Waker::from(task.clone());
+        for _ in 0..2 {
+            assert!(poll_with(&mut receiver.event(), &waker).is_pending());
+        }
+        drop(waker);
+        assert!(Arc::strong_count(&task) > 1);
+        drop(receiver);
+        assert_eq!(Arc::strong_count(&task), 1);
+    }
 }

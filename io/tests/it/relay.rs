@@ -157,3 +157,28 @@ fn errors_name_the_side() {
         );
     });
 }
+
+/// Bytes that come one by one, to a peer that does not read, take the memory of bytes and not of blocks.
+#[test]
+fn trickle_takes_little_memory() {
+    let (mut client, mut left) = pair();
+    let (mut right, _server) = pair();
+    right.disable(Direction::Write);
+    right.set_write_marks(0, 1 << 20).unwrap();
+    {
+        let mut relaying = pin!(relay(&mut left, &mut right));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for byte in bytes(20_000) {
+            client.output().append(&[byte]).unwrap();
+            assert!(pin!(client.flush()).poll(&mut cx).is_ready());
+            assert!(relaying.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+    assert_eq!(right.output_len(), 20_000);
+    assert!(
+        right.output().footprint() <= 40_000,
+        "{}",
+        right.output().footprint()
+    );
+    assert!(right.output().slices(..).collect::<Vec<_>>().concat() == bytes(20_000));
+}

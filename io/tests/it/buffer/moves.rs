@@ -168,3 +168,39 @@ fn there_and_back() {
     assert_holds(&buffer, b"abcd");
     assert_holds(&other, b"");
 }
+
+/// Blocks with a few bytes are emptied into the room behind the last one: what many small moves bring takes no more blocks than if it had been appended. References
+/// move as they are.
+#[test]
+fn small_moves_share_blocks() {
+    for len in [1, 100, 1024] {
+        let mut to = Buffer::new();
+        let mut expected = Vec::new();
+        for number in 0..300 {
+            let mut source = Buffer::new();
+            let data = &noise(len + number)[number..];
+            source.append(data).unwrap();
+            expected.extend(data);
+            if number % 2 == 0 {
+                to.append_buffer(&mut source).unwrap();
+            } else {
+                source.append_static(b"left").unwrap();
+                to.append_from(&mut source, len).unwrap();
+                assert_holds(&source, b"left");
+            }
+            assert!(source.footprint() == 0, "the block stays behind");
+        }
+        assert_holds(&to, &expected);
+        assert!(
+            to.footprint() <= expected.len() / 3 * 4 + 4096,
+            "{} bytes lie in {}",
+            expected.len(),
+            to.footprint()
+        );
+    }
+    let mut to = Buffer::from("block");
+    let mut source = Buffer::new();
+    source.append_static(b"static").unwrap();
+    to.append_buffer(&mut source).unwrap();
+    assert_eq!(to.chunk_count(), 2);
+}

@@ -12,7 +12,7 @@ fn queue_of_bytes() {
     let mut buffer = Buffer::new();
     assert_eq!((buffer.len(), buffer.contiguous_len()), (0, 0));
     buffer.append(b"one ").unwrap();
-    buffer.append_buffer(&mut Buffer::from("two")).unwrap();
+    buffer.append_static(b"two").unwrap();
     assert_eq!((buffer.len(), buffer.contiguous_len()), (7, 4));
     assert_eq!(buffer.take_vec(5).unwrap(), b"one t");
     assert_holds(&buffer, b"wo");

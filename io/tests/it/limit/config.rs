@@ -21,6 +21,23 @@ fn limits_say_what_they_are() {
     assert_eq!(limit.rate(Direction::Write), Some((100, 1_000)));
 }
 
+/// A rate per second is kept: below 10,000 bytes to the byte, above that to the ten (RL-24).
+#[test]
+fn rates_per_second_are_kept() {
+    for bytes in (1..=10_100).chain([1_234_567, i64::MAX as u64]) {
+        let limit = Limit::per_second(bytes).unwrap();
+        let ticks = 1000 / limit.tick().as_millis() as u64;
+        let (rate, burst) = limit.rate(Direction::Read).unwrap();
+        let exact = if bytes < 10_000 {
+            bytes
+        } else {
+            bytes / 10 * 10
+        };
+        assert_eq!((rate * ticks, burst), (exact, bytes));
+        assert_eq!(limit.rate(Direction::Write), Some((rate, burst)));
+    }
+}
+
 /// No tick, a negative or an endless one, no rate, a rate above the burst, and numbers that do not fit are refused (RL-2).
 #[test]
 fn nonsense_is_refused() {
@@ -41,7 +58,8 @@ fn nonsense_is_refused() {
     refused(limit.write(1, u64::MAX));
     refused(limit.write(u64::MAX, u64::MAX));
     limit.write(i64::MAX as u64, i64::MAX as u64).unwrap();
-    refused(Limit::per_second(9));
+    refused(Limit::per_second(0));
+    refused(Limit::per_second(u64::MAX));
     // What is below a millisecond is dropped first.
     let limit = Limit::every(Duration::from_micros(1_999)).unwrap();
     assert_eq!(limit.tick(), Duration::from_millis(1));

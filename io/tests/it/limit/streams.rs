@@ -1,6 +1,7 @@
 //! Limits on streams, in real time: none is exceeded, and nobody spins while it waits.
 
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -10,6 +11,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::block_on;
 use levent_io::limit::{Group, Limit, Limited};
 use levent_io::stream::{Direction, pair};
+
+use crate::behaviour::{counting, poll_with, turn};
 
 const TICK: Duration = Duration::from_millis(5);
 
@@ -173,4 +176,42 @@ fn any_stream_can_be_limited() {
         futures_lite::future::zip(sending, receiving).await;
         assert_eq!(received, [7; 1_000]);
     });
+}
+
+/// Bytes that are given back, to the stream or to its group, and another limit of the group reach a stream that waits for the next tick, an hour away (RL-11, RL-18).
+#[test]
+fn gifts_reach_those_who_wait() {
+    type Stream = levent_io::BufferedStream<levent_io::stream::PairEnd>;
+    let hour = Duration::from_secs(3600);
+    let scarce = Limit::every(hour).unwrap().read(10, 10).unwrap();
+    let plenty = Limit::every(hour).unwrap().read(20, 20).unwrap();
+    let gifts: [fn(&mut Stream, &Group, Limit); 3] = [
+        |stream, _, _| stream.limiter_mut().charge(Direction::Read, -10),
+        |_, group, _| group.charge(Direction::Read, -10),
+        |_, group, plenty| {
+            group.set_limit(plenty);
+            group.charge(Direction::Read, -10);
+        },
+    ];
+    for (index, gift) in gifts.into_iter().enumerate() {
+        block_on(async {
+            let (mut sender, mut reader) = pair();
+            let group = Group::new(scarce);
+            match index {
+                0 => reader.set_limit(Some(scarce)),
+                _ => reader.set_group(Some(&group)),
+            }
+            sender.write_all(&[7; 20]).await.unwrap();
+            sender.flush().await.unwrap();
+            let (wakes, waker) = counting();
+            assert!(poll_with(&mut pin!(reader.peek(20)), &waker).is_pending());
+            assert_eq!(reader.input_len(), 10);
+            gift(&mut reader, &group, plenty);
+            for _ in 0..1_000 {
+                turn().await;
+            }
+            assert!(wakes.get() > 0, "it sleeps on");
+            assert!(poll_with(&mut pin!(reader.peek(20)), &waker).is_ready());
+        });
+    }
 }

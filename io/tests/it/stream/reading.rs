@@ -7,7 +7,7 @@ use futures_lite::{AsyncBufReadExt, AsyncReadExt};
 use levent_executor::block_on;
 use levent_io::BufferedStream;
 use levent_io::buffer::{Buffer, Eol, pool};
-use levent_io::stream::{Delimited, Direction, LengthPrefixed, pair};
+use levent_io::stream::{Decoder, Delimited, Direction, LengthPrefixed, pair};
 
 use super::script::{Read, Script};
 use super::{bytes, tcp};
@@ -242,5 +242,45 @@ fn idle_stream_holds_nothing() {
             right.read_exact(&mut [0; 4]).await.unwrap();
         }
         assert!(pool::held() <= 2 * 4096, "{}", pool::held());
+    });
+}
+
+/// A delimiter that comes in two parts is found, wherever it is cut, and what has been searched is not searched again.
+#[test]
+fn delimiters_come_in_parts() {
+    block_on(async {
+        for size in 1..=9 {
+            let pieces = b"one\r\r\n\r\ntwo\r\n\r\n".chunks(size);
+            let script = Script::reads(pieces.map(|piece| Read::Bytes(piece.to_vec())));
+            let mut stream = BufferedStream::new(script);
+            let mut decoder = Delimited::new(b"\r\n\r\n").unwrap();
+            for expected in [&b"one\r"[..], b"two"] {
+                let frame = stream.read_frame(&mut decoder).await.unwrap();
+                assert_eq!(frame.as_deref(), Some(expected), "{size} bytes each");
+            }
+            assert_eq!(stream.read_frame(&mut decoder).await.unwrap(), None);
+        }
+
+        /// Records how much of its input it had not seen.
+        struct Counting(Delimited, Vec<usize>);
+        impl Decoder for Counting {
+            type Item = Vec<u8>;
+            fn frame_len(&mut self, input: &Buffer) -> io::Result<Option<usize>> {
+                self.0.frame_len(input)
+            }
+            fn resume(&mut self, input: &Buffer, seen: usize) -> io::Result<Option<usize>> {
+                self.1.push(input.len() - seen);
+                self.0.resume(input, seen)
+            }
+            fn decode(&mut self, frame: Buffer) -> io::Result<Vec<u8>> {
+                self.0.decode(frame)
+            }
+        }
+        let reads = [b"ab", b"cd", b"e\n"].map(|piece| Read::Bytes(piece.to_vec()));
+        let mut stream = BufferedStream::new(Script::reads(reads));
+        let mut decoder = Counting(Delimited::new(b"\n").unwrap(), Vec::new());
+        let frame = stream.read_frame(&mut decoder).await.unwrap();
+        assert_eq!(frame.as_deref(), Some(&b"abcde"[..]));
+        assert_eq!(decoder.1, [2, 2]);
     });
 }

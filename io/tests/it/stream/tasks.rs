@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future::{poll_fn, zip};
@@ -137,7 +137,7 @@ fn nobody_is_forgotten() {
     }
 }
 
-fn ask_again<S>(stream: &Mutex<BufferedStream<S>>, waker: &std::task::Waker) {
+fn ask_again<S>(stream: &Mutex<BufferedStream<S>>, waker: &Waker) {
     if let Poll::Ready(result) = poll_with(&mut stream.lock().unwrap().flush(), waker) {
         result.unwrap();
     }
@@ -287,4 +287,104 @@ fn echo_between_tasks() {
         assert_eq!(left.fill().await.unwrap(), 0);
         echo.await;
     });
+}
+
+/// What one task writes another sends that waits for the stream, in whatever role and however the bytes came in; it need not flush (BE-29).
+#[test]
+fn waiting_task_sends_for_others() {
+    type Stream = BufferedStream<levent_io::stream::PairEnd>;
+    let writes: [fn(&mut Stream); 7] = [
+        |stream| drop(stream.write_all(b"request")),
+        |stream| drop(stream.write_buffer(&mut "request".into())),
+        |stream| assert_eq!(stream.try_write(b"request").unwrap(), 7),
+        |stream| stream.output().append(b"request").unwrap(),
+        |stream| stream.output().append_static(b"request").unwrap(),
+        |stream| std::io::Write::write_all(&mut stream.output(), b"request").unwrap(),
+        |stream| {
+            let waker = Waker::noop();
+            let mut writing = AsyncWriteExt::write_all(stream, b"request");
+            assert!(poll_with(&mut writing, waker).is_ready());
+        },
+    ];
+    for write in writes {
+        for is_listener in [false, true] {
+            let (mut left, mut right) = pair();
+            let (wakes, waker) = counting();
+            let wait = |left: &mut Stream| match is_listener {
+                false => assert!(poll_with(&mut left.fill(), &waker).is_pending()),
+                true => assert!(poll_with(&mut left.event(), &waker).is_pending()),
+            };
+            wait(&mut left);
+            write(&mut left);
+            assert_eq!(
+                wakes.get(),
+                1,
+                "nobody is told that there is something to send"
+            );
+            wait(&mut left);
+            assert!(poll_with(&mut pin!(right.peek(7)), &waker).is_ready());
+        }
+    }
+}
+
+/// A task that answers what it has read does not wake itself, alone or beside others.
+#[test]
+fn answers_wake_nobody() {
+    for has_listener in [false, true] {
+        let (mut left, mut right) = pair();
+        let (wakes, waker) = counting();
+        let (_, listener) = counting();
+        for _ in 0..3 {
+            assert!(poll_with(&mut left.fill(), &waker).is_pending());
+            if has_listener {
+                assert!(poll_with(&mut left.event(), &listener).is_pending());
+            }
+            let before = wakes.get();
+            right.output().append(b"ping").unwrap();
+            assert!(poll_with(&mut right.flush(), Waker::noop()).is_ready());
+            assert_eq!(wakes.get(), before + 1);
+            assert!(poll_with(&mut left.fill(), &waker).is_ready());
+            let (mut input, mut output) = left.buffers();
+            output.append_buffer(&mut input).unwrap();
+            assert_eq!(wakes.get(), before + 1);
+            assert!(poll_with(&mut left.flush(), Waker::noop()).is_ready());
+            assert!(poll_with(&mut pin!(right.peek(4)), Waker::noop()).is_ready());
+            right.input().drain(4).unwrap();
+        }
+    }
+}
+
+/// Who stopped reading ahead at the high mark goes on when somebody else has taken enough, by whatever means (BE-23).
+#[test]
+fn emptied_input_wakes_the_listener() {
+    type Stream = BufferedStream<levent_io::stream::PairEnd>;
+    let takes: [fn(&mut Stream); 5] = [
+        |stream| assert_eq!(stream.input().drain(10).unwrap(), 10),
+        |stream| drop(stream.input().take_vec(10).unwrap()),
+        |stream| {
+            let mut to = levent_io::Buffer::new();
+            assert_eq!(stream.input().move_to(&mut to, 10).unwrap(), 10);
+        },
+        |stream| {
+            let (mut input, mut output) = stream.buffers();
+            output.append_from(&mut input, 10).unwrap();
+        },
+        |stream| {
+            let waker = Waker::noop();
+            let mut buf = [0; 10];
+            assert!(poll_with(&mut pin!(stream.read_exact(&mut buf)), waker).is_ready());
+        },
+    ];
+    for take in takes {
+        let (mut left, mut right) = pair();
+        let (wakes, waker) = counting();
+        left.set_read_marks(2, 10).unwrap();
+        right.output().append(&bytes(15)).unwrap();
+        assert!(poll_with(&mut right.close(), Waker::noop()).is_ready());
+        assert!(poll_with(&mut left.event(), &waker).is_pending());
+        assert_eq!((left.input_len(), wakes.get()), (10, 0));
+        take(&mut left);
+        assert!(wakes.get() > 0, "the listener sleeps on");
+        assert!(poll_with(&mut left.event(), &waker).is_ready());
+    }
 }

@@ -1,6 +1,9 @@
 //! Timeouts. In real time, and one-sided: never early; that something is not late is not asked.
 
+use std::future::{Future, poll_fn};
 use std::io::ErrorKind;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::future::poll_once;
@@ -11,7 +14,7 @@ use levent_io::stream::{Direction, Event, pair};
 use levent_timer::sleep;
 
 use super::script::{Read, Script, Write};
-use super::tcp;
+use super::{tcp, unix};
 
 const SHORT: Duration = Duration::from_millis(10);
 const LONG: Duration = Duration::from_secs(3_600);
@@ -233,5 +236,45 @@ fn no_timeout_is_none() {
         assert!(poll_once(left.fill()).await.is_none());
         left.set_timeouts(None, None);
         assert!(poll_once(left.fill()).await.is_none());
+    });
+}
+
+/// A task that has used up its budget is not late: its stream was not asked (BE-65).
+#[test]
+fn spent_budget_is_not_late() {
+    block_on(async {
+        let (mut left, mut right) = unix().unwrap();
+        right.set_timeouts(Some(SHORT), None);
+        assert!(poll_once(right.fill()).await.is_none());
+        left.write_all(b"in time").await.unwrap();
+        left.flush().await.unwrap();
+        std::thread::sleep(SHORT * 2);
+        let (mut busy, mut echo) = unix().unwrap();
+        // All in one poll of the task.
+        let late = poll_fn(|cx| {
+            loop {
+                busy.output().append(b"x").unwrap();
+                let is_sent = Pin::new(&mut busy.flush()).poll(cx).is_ready();
+                if !is_sent || Pin::new(&mut echo.fill()).poll(cx).is_pending() {
+                    break Poll::Ready(Pin::new(&mut right.fill()).poll(cx));
+                }
+                echo.input().drain(1).unwrap();
+            }
+        })
+        .await;
+        assert!(late.is_pending(), "{late:?}");
+        assert_eq!(right.fill().await.unwrap(), 7);
+    });
+}
+
+/// The time between two waits counts: a `select` in a loop is one wait (BE-62).
+#[test]
+fn dropped_wait_counts_on() {
+    block_on(async {
+        let (_left, mut right) = pair();
+        right.set_timeouts(Some(SHORT), None);
+        assert!(poll_once(right.fill()).await.is_none());
+        std::thread::sleep(SHORT * 2);
+        assert!(poll_once(right.fill()).await.unwrap().is_err());
     });
 }

@@ -1,7 +1,11 @@
 //! Writes, and when they are sent.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_lite::AsyncWriteExt;
 use futures_lite::future::poll_once;
 use levent_executor::block_on;
@@ -10,6 +14,7 @@ use levent_io::stream::{Direction, Event, pair};
 
 use super::script::{Read, Script, Write};
 use super::{bytes, tcp};
+use crate::behaviour::{counting, poll_with};
 
 /// Nothing is sent inside the call that writes; it goes out with the next wait, whatever that is for, in one piece (BE-29).
 #[test]
@@ -221,5 +226,78 @@ fn files_are_sent() {
         assert_eq!(received.len(), 199_998);
         assert!(received[..4] == *b"head" && received[199_994..] == *b"tail");
         assert!(received[4..199_994] == bytes(200_000)[10..]);
+    });
+}
+
+/// Over a transport that is ready for ever, a poll does much and not all: others have their turn, and the task is woken for the rest.
+#[test]
+fn polls_come_to_an_end() {
+    struct Endless;
+    impl AsyncRead for Endless {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+    }
+    impl AsyncWrite for Endless {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(1))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+    let mut stream = BufferedStream::new(Endless);
+    stream.set_read_marks(0, 0).unwrap();
+    let (wakes, waker) = counting();
+    // Without a mark it would read on for ever.
+    assert!(poll_with(&mut stream.event(), &waker).is_pending());
+    assert!(wakes.get() > 0 && stream.input_len() > 0);
+    stream.output().append(&[7; 10_000]).unwrap();
+    let before = wakes.get();
+    assert!(poll_with(&mut stream.flush(), &waker).is_pending());
+    assert!(wakes.get() > before);
+    let sent = 10_000 - stream.output_len();
+    assert!((1..10_000).contains(&sent), "{sent}");
+}
+
+/// What is put into the output after the end of writing is refused, and told; after a timeout it is kept, for when writing is enabled again.
+#[test]
+fn output_refuses_after_the_end() {
+    block_on(async {
+        let (mut left, _right) = pair();
+        left.close().await.unwrap();
+        let refused = left.output().append(b"late").unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::BrokenPipe);
+        assert!(io::Write::write(&mut left.output(), b"late").is_err());
+        assert!(left.output().append_static(b"late").is_err());
+        let file = std::fs::File::open("Cargo.toml").unwrap();
+        let refused = left.output().append_file(file, 0, None).unwrap_err();
+        assert_eq!(refused.error.kind(), ErrorKind::BrokenPipe);
+        assert_eq!(left.output_len(), 0);
+
+        let script = Script::writes([Write::Never]);
+        let mut stream = BufferedStream::new(script.clone());
+        stream.set_timeouts(None, Some(Duration::from_millis(1)));
+        stream.output().append(b"one ").unwrap();
+        assert_eq!(
+            stream.flush().await.unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
+        stream.output().append(b"two").unwrap();
+        script.with(|state| state.writes.clear());
+        stream.enable(Direction::Write);
+        stream.flush().await.unwrap();
+        script.with(|state| assert_eq!(state.written, b"one two"));
     });
 }
