@@ -281,8 +281,21 @@ impl<S> BufferedStream<S> {
     }
 
     /// The transport would block: has it done so for too long?
-    #[inline]
+    #[inline(always)]
     fn check_late(
+        &mut self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        role: Role,
+    ) -> Poll<io::Result<usize>> {
+        match self.timing {
+            None => Poll::Pending,
+            Some(_) => self.check_timer(direction, cx, role),
+        }
+    }
+
+    #[inline(never)]
+    fn check_timer(
         &mut self,
         direction: Direction,
         cx: &mut Context<'_>,

@@ -111,11 +111,18 @@ impl Waiters {
     }
 
     /// There is something to do for whoever is parked. It stays so until it is polled: being woken twice does no harm.
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake_parked(&self) {
+        if !matches!(self, Waiters::Nobody | Waiters::One(_, _, false)) {
+            self.wake_them();
+        }
+    }
+
+    #[cold]
+    fn wake_them(&self) {
         match self {
-            Waiters::Nobody | Waiters::One(_, _, false) => {}
-            Waiters::One(_, waker, true) => waker.wake_by_ref(),
+            Waiters::Nobody => {}
+            Waiters::One(_, waker, _) => waker.wake_by_ref(),
             Waiters::Crowd(crowd) => crowd.wake_if(|_, place| place.is_parked),
         }
     }
