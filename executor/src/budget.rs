@@ -35,12 +35,18 @@ pub struct Budget {
     /// An operation costs about a microsecond, so that even 64 tasks that never run dry leave the reactor waiting for some
     /// 8 ms at worst.
     pub operations_per_poll: u32,
+    /// How many polls of more urgent tasks may pass over one that is queued, before it has its turn. Default 32. See
+    /// [`Priority`](levent_reactor::lane::Priority).
+    ///
+    /// Background work gets a thirty-third of the polls that way, however much else there is.
+    pub patience: u32,
 }
 
 impl Budget {
     const DEFAULT: Budget = Budget {
         polls_per_turn: 64,
         operations_per_poll: 128,
+        patience: 32,
     };
 }
 

@@ -49,6 +49,7 @@ mod default;
 mod driver;
 mod flags;
 mod foreign;
+mod levels;
 mod local;
 mod queue;
 mod sleeper;

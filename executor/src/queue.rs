@@ -7,6 +7,8 @@
 //!                 run, on the home thread only
 //! ```
 //!
+//! `Home::levels` stands beside `ready` for wakes of another priority than the usual one: see `levels.rs`.
+//!
 //! Invariants
 //! 1. A runnable is run or dropped on the home thread, or never.
 //! 2. Nothing of `Home` is borrowed while foreign code runs: polls, drops of futures, wakers. All of it may come back here.
@@ -23,8 +25,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
-use crate::budget::count_polls;
+use levent_reactor::current;
+use levent_reactor::lane::Priority;
+
+use crate::budget::{budget, count_polls};
 use crate::foreign::{Foreign, Pushed};
+use crate::levels::Levels;
 use crate::sleeper::Unparker;
 use crate::task::{HomeCell, Runnable};
 
@@ -57,6 +63,10 @@ pub(crate) struct Queue {
 /// What the home thread alone touches.
 pub(crate) struct Home {
     ready: RefCell<VecDeque<Runnable>>,
+    /// Those that were woken with another priority than the usual one.
+    levels: RefCell<Levels>,
+    /// There are some.
+    is_ranked: Cell<bool>,
     /// The empty vector that the next `collect` swaps in.
     spare: Cell<Vec<Runnable>>,
     /// Counts the drains that found something: each took all bells out of the foreign half. Starts at 1.
@@ -86,6 +96,8 @@ impl Queue {
         Queue {
             home: HomeCell::new(Home {
                 ready: RefCell::default(),
+                levels: RefCell::default(),
+                is_ranked: Cell::new(false),
                 spare: Cell::default(),
                 drains: Cell::new(1),
                 parked: RefCell::default(),
@@ -153,11 +165,41 @@ impl Home {
 
     #[inline]
     pub(crate) fn push(&self, runnable: Runnable) {
+        let priority = current::priority();
+        if priority != Priority::Normal {
+            return self.push_ranked(priority, runnable);
+        }
         self.ready.borrow_mut().push_back(runnable);
     }
 
+    #[cold]
+    fn push_ranked(&self, priority: Priority, runnable: Runnable) {
+        self.levels.borrow_mut().push(priority, runnable);
+        self.is_ranked.set(true);
+    }
+
     fn pop(&self) -> Option<Runnable> {
+        if self.is_ranked.get() {
+            return self.pop_ranked();
+        }
         self.ready.borrow_mut().pop_front()
+    }
+
+    #[cold]
+    fn pop_ranked(&self) -> Option<Runnable> {
+        let mut levels = self.levels.borrow_mut();
+        let next = levels.pop(&mut self.ready.borrow_mut(), budget().patience);
+        self.is_ranked.set(levels.len() > 0);
+        next
+    }
+
+    /// How many tasks are queued.
+    fn queued(&self) -> usize {
+        let ready = self.ready.borrow().len();
+        match self.is_ranked.get() {
+            false => ready,
+            true => ready + self.levels.borrow().len(),
+        }
     }
 
     pub(crate) fn task_added(&self) {
@@ -210,13 +252,13 @@ impl<'q> AtHome<'q> {
     }
 
     pub(crate) fn has_work(self) -> bool {
-        !self.home.ready.borrow().is_empty() || self.queue.foreign.is_waiting()
+        self.home.queued() > 0 || self.queue.foreign.is_waiting()
     }
 
     /// Runs each of the tasks that are queued now, but at most `limit`. Returns how many ran.
     pub(crate) fn run_queued(self, limit: usize, operations: u32) -> usize {
         self.collect();
-        let queued = self.home.ready.borrow().len().min(limit);
+        let queued = self.home.queued().min(limit);
         if queued == 0 {
             return 0;
         }
@@ -245,7 +287,7 @@ impl<'q> AtHome<'q> {
             let Some(runnable) = self.home.pop() else {
                 break;
             };
-            levent_reactor::current::refill(operations);
+            current::refill(operations);
             // The cell hands a panic on to the task's awaiter. It unwinds only with a detached task's payload that panics when dropped.
             runnable.run();
             ran += 1;
@@ -319,6 +361,7 @@ impl<'q> AtHome<'q> {
         // The last reference to the queue may be a waker on another thread, which drops nothing of `Home`.
         drop(home.parked.take());
         drop(home.ready.take());
+        drop(home.levels.take());
         drop(home.spare.take());
         let mut waiting = home.waiting.borrow_mut();
         waiting.wakers = Vec::new();

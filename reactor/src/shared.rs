@@ -21,9 +21,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 use crate::Base;
+use crate::current;
 use crate::doze::Doze;
 use crate::engine::Engine;
-use crate::lane::Direction;
+use crate::lane::{Direction, Priority};
 use crate::sys::bell::Bell;
 use crate::sys::fork;
 
@@ -34,6 +35,8 @@ pub(crate) struct Arm {
     pub(crate) direction: Direction,
     /// One of any number of `readable()` futures; `None`: whoever has the direction's one place.
     pub(crate) waiter: Option<u64>,
+    /// The source's, for a base that does not know it.
+    pub(crate) priority: Priority,
     pub(crate) waker: Waker,
 }
 
@@ -41,6 +44,12 @@ pub(crate) struct Arm {
 pub(crate) enum Message {
     /// Parks a waker. Registers the source if the base does not know it.
     Arm(Arm),
+    /// A source has another priority.
+    Rank {
+        fd: RawFd,
+        key: u64,
+        priority: Priority,
+    },
     /// A `readable()` future is gone.
     Cancel {
         fd: RawFd,
@@ -325,6 +334,22 @@ impl fmt::Debug for Shared {
 /// others are woken all the same.
 pub(crate) fn wake_all(wakers: Vec<Waker>) -> Vec<Waker> {
     use_up(wakers, Waker::wake)
+}
+
+/// Wakes wakers, and others of more and of less priority before and after them.
+#[cold]
+pub(crate) fn wake_in_order(usual: Vec<Waker>, ranked: Vec<(Priority, Waker)>) -> Vec<Waker> {
+    let (high, low): (Vec<_>, Vec<_>) = ranked
+        .into_iter()
+        .partition(|(priority, _)| *priority == Priority::High);
+    let wake = |ranked: Vec<(Priority, Waker)>, priority| {
+        let wakers = ranked.into_iter().map(|(_, waker)| waker).collect();
+        current::with_priority(priority, || drop(wake_all(wakers)));
+    };
+    wake(high, Priority::High);
+    let emptied = wake_all(usual);
+    wake(low, Priority::Low);
+    emptied
 }
 
 /// Drops wakers, in the same way.

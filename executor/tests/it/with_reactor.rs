@@ -1,16 +1,20 @@
 //! `block_on` on the thread's base.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::{pending, poll_fn};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use levent_executor::{LocalExecutor, block_on, leaked_tasks, spawn, yield_now};
+use futures_lite::future::zip;
+use levent_executor::{LocalExecutor, Task, block_on, leaked_tasks, spawn, yield_now};
 use levent_reactor::current;
-use levent_reactor::lane::Alarm;
+use levent_reactor::lane::{Alarm, Direction, Priority, Source};
 
 use crate::util::{Guard, Slot, alone};
 
@@ -344,4 +348,60 @@ fn thread_teardown_is_quiet() {
     })
     .join()
     .unwrap();
+}
+
+/// A socket that is ready, and a task that reads a byte of it, is ready for the next, and notes its number each time.
+fn busy_reader(number: usize, priority: Priority, polls: &Rc<RefCell<Vec<usize>>>) -> Task<()> {
+    let (here, there) = UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    let source = Source::new(here.as_fd()).unwrap();
+    source.set_priority(priority);
+    let polls = Rc::clone(polls);
+    spawn(async move {
+        loop {
+            // Waits once, and then for the byte that it writes to itself.
+            let read = poll_fn(|cx| {
+                source.poll_io(Direction::Read, cx, || {
+                    let mut byte = [0];
+                    (&here).read(&mut byte)
+                })
+            });
+            let wait = async { (&there).write_all(b"x") };
+            let (read, _) = zip(read, wait).await;
+            read.unwrap();
+            polls.borrow_mut().push(number);
+        }
+    })
+}
+
+/// Tasks that are woken for something urgent are polled first, however many others are ready, and those for what can wait have their turn all the same (promise 14).
+#[test]
+fn urgent_tasks_first_and_none_starves() {
+    let polls = Rc::new(RefCell::new(Vec::new()));
+    block_on(async {
+        yield_now().await;
+        // Enough usual ones to fill every turn.
+        let mut tasks: Vec<_> = (0..300)
+            .map(|_| busy_reader(1, Priority::Normal, &polls))
+            .collect();
+        tasks.push(busy_reader(2, Priority::Low, &polls));
+        tasks.push(busy_reader(0, Priority::High, &polls));
+        while polls.borrow().len() < 30_000 {
+            sleep(SHORT).await;
+        }
+    });
+    let polls = polls.borrow();
+    let longest_gap = |number| {
+        let mut gaps = polls.split(|other| *other == number).skip(1);
+        gaps.by_ref()
+            .map(<[usize]>::len)
+            .max()
+            .unwrap_or(usize::MAX)
+    };
+    // A turn polls 64 tasks, and the urgent one is the first of the next; the other one's turn comes after 32 of them, twice a turn at best.
+    assert!(longest_gap(0) <= 130, "{}", longest_gap(0));
+    assert!(longest_gap(2) <= 1_000, "{}", longest_gap(2));
+    let urgent = polls.iter().filter(|other| **other == 0).count();
+    let fair = polls.len() / 302;
+    assert!(urgent > 2 * fair, "{urgent} of {}", polls.len());
 }

@@ -17,11 +17,17 @@ use crate::net::{AsyncToSocketAddrs, TcpStream};
 
 /// What there is to wait for.
 pub(super) enum Connecting<S> {
-    /// The future of a transport. Never locked: the lock makes a stream `Sync` with futures that are not.
-    Future(Mutex<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>),
+    /// The future of a transport, and what is to be done with that.
+    Future(Coming<S>, Option<Prepare<S>>),
     /// The transport is there, and has to connect or shake hands itself.
     Within(Within<S>),
 }
+
+/// Never locked: the lock makes a stream `Sync` with futures that are not.
+type Coming<S> = Mutex<Pin<Box<dyn Future<Output = io::Result<S>> + Send>>>;
+
+/// Settings of a transport that is still to come.
+type Prepare<S> = Box<dyn Fn(&S) + Send + Sync>;
 
 /// Connects a transport that is there.
 pub(crate) type Within<S> = fn(&mut S, &mut Context<'_>) -> Poll<io::Result<()>>;
@@ -34,14 +40,25 @@ impl<S> Connecting<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<Option<S>>> {
         match (self, transport) {
-            (Connecting::Future(future), _) => {
+            (Connecting::Future(future, prepare), _) => {
                 let future = future.get_mut().unwrap_or_else(PoisonError::into_inner);
-                future.as_mut().poll(cx).map_ok(Some)
+                let transport = ready!(future.as_mut().poll(cx))?;
+                if let Some(prepare) = prepare {
+                    prepare(&transport);
+                }
+                Poll::Ready(Ok(Some(transport)))
             }
             (Connecting::Within(connect), Some(transport)) => {
                 connect(transport, cx).map_ok(|()| None)
             }
             (Connecting::Within(_), None) => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Has this done with a transport that is still to come, in the place of what was to be done.
+    pub(super) fn prepare(&mut self, with: Prepare<S>) {
+        if let Connecting::Future(_, prepare) = self {
+            *prepare = Some(with);
         }
     }
 }
@@ -117,7 +134,10 @@ impl<S> BufferedStream<S> {
         future: impl Future<Output = io::Result<S>> + Send + 'static,
     ) -> BufferedStream<S> {
         BufferedStream {
-            connecting: Some(Box::new(Connecting::Future(Mutex::new(Box::pin(future))))),
+            connecting: Some(Box::new(Connecting::Future(
+                Mutex::new(Box::pin(future)),
+                None,
+            ))),
             ..BufferedStream::without(seam)
         }
     }

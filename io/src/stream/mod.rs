@@ -73,7 +73,7 @@ use waiters::Waiters;
 pub use event::Event;
 pub use filter::{Filter, FilterParts};
 pub use frame::{Decoder, Delimited, LengthPrefixed};
-pub use levent_reactor::lane::Direction;
+pub use levent_reactor::lane::{Direction, Priority};
 pub use pair::{PairEnd, pair};
 pub use quota::Quota;
 pub use relay::relay;
@@ -158,6 +158,29 @@ impl<S: seam::Socket> BufferedStream<S> {
     /// Otherwise as [`new`](BufferedStream::new). Parts of files in the output go out with `sendfile`.
     pub fn socket(socket: S) -> BufferedStream<S> {
         BufferedStream::over(socket, seam::socket::<S>).without_flush()
+    }
+}
+
+impl<S: seam::Socket> BufferedStream<S> {
+    /// Sets how urgent those are whom the socket wakes, from now on, or from when it is connected (BE-70). A transport that takes its place has its own.
+    ///
+    /// Of the streams that are ready in one turn the tasks of the urgent ones are polled first, and so are they before all that wait for their turn already. It is the socket's
+    /// priority: set it before a filter or TLS is put over the stream. What timers wake, a rate limit's next tick among them, has the usual one.
+    pub fn set_priority(&mut self, priority: Priority) {
+        if let Some(socket) = &self.transport {
+            socket.source().set_priority(priority);
+        } else if let Some(connecting) = &mut self.connecting {
+            connecting.prepare(Box::new(move |socket| {
+                socket.source().set_priority(priority);
+            }));
+        }
+    }
+
+    /// How urgent those are whom the socket wakes; the usual while there is none.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        let socket = self.transport.as_ref();
+        socket.map_or(Priority::Normal, |socket| socket.source().priority())
     }
 }
 

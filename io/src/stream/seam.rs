@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use levent_reactor::lane::Direction;
+use levent_reactor::lane::{Direction, Source};
 
 use crate::Buffer;
 use crate::net::TcpStream;
@@ -64,9 +64,11 @@ impl Socket for TcpStream {}
 impl Socket for UnixStream {}
 
 pub(crate) mod sealed {
-    use super::{Buffer, Context, Poll, io};
+    use super::{Buffer, Context, Poll, Source, io};
 
     pub trait Fill {
+        fn source(&self) -> &Source;
+
         fn poll_fill(
             &mut self,
             cx: &mut Context<'_>,
@@ -87,6 +89,10 @@ pub(crate) mod sealed {
 macro_rules! socket_fill {
     ($handle:ident, short_reads_tell: $tells:literal) => {
         impl sealed::Fill for $handle {
+            fn source(&self) -> &Source {
+                self.async_io().source()
+            }
+
             #[inline]
             fn poll_fill(
                 &mut self,

@@ -11,7 +11,8 @@ use crate::engine::pass::Entry;
 use crate::engine::record::NIL;
 use crate::engine::wait::Sleep;
 use crate::event::Event;
-use crate::shared::{drop_all, wake_all};
+use crate::lane::Priority;
+use crate::shared::{drop_all, wake_all, wake_in_order};
 
 crate::flags::bit_set! {
     /// How [`Base::run_loop`] runs; combined with `|`.
@@ -94,6 +95,7 @@ enum Next {
 /// What is to be done between waiting and the pass, with nothing borrowed.
 struct Chores {
     woken: Vec<Waker>,
+    ranked: Vec<(Priority, Waker)>,
     discarded: Vec<Waker>,
     mail: bool,
     active: bool,
@@ -286,11 +288,16 @@ impl Base {
         let spare = &self.local.spare;
         let chores = self.with(|engine| Chores {
             woken: std::mem::replace(&mut engine.woken, spare.take()),
+            ranked: std::mem::take(&mut engine.ranked),
             discarded: std::mem::take(&mut engine.discarded),
             mail: std::mem::take(&mut engine.mail),
             active: engine.active.len() > 0,
         });
-        spare.set(wake_all(chores.woken));
+        if chores.ranked.is_empty() {
+            spare.set(wake_all(chores.woken));
+        } else {
+            spare.set(wake_in_order(chores.woken, chores.ranked));
+        }
         if !chores.discarded.is_empty() {
             drop_all(chores.discarded);
         }

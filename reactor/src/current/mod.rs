@@ -51,6 +51,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::base::{Base, Entered};
+use crate::lane::Priority;
 
 pub use stack::is_inside;
 pub(crate) use stack::{
@@ -72,6 +73,27 @@ thread_local! {
     /// The turn that this thread is in: the thread's number above, a count below. Tells a report that came before a transfer from
     /// one that came after it; turns of different threads do not compare.
     static TURN: Cell<u64> = const { Cell::new(0) };
+}
+
+thread_local! {
+    /// Of the wakers that are being woken.
+    static PRIORITY: Cell<Priority> = const { Cell::new(Priority::Normal) };
+}
+
+/// How urgent is what the reactor is waking somebody for, on this thread? Executors ask when a task is woken; outside of such wakes it is
+/// [`Priority::Normal`].
+#[inline]
+#[must_use]
+pub fn priority() -> Priority {
+    PRIORITY.get()
+}
+
+/// Makes `priority` what [`priority`] answers while `f` runs, which does not panic.
+pub(crate) fn with_priority<R>(priority: Priority, f: impl FnOnce() -> R) -> R {
+    let before = PRIORITY.replace(priority);
+    let result = f();
+    PRIORITY.set(before);
+    result
 }
 
 /// How many bits of a turn count.

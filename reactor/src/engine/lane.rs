@@ -15,6 +15,7 @@
 //! 3. A slot is known by its index and its key; keys are never used again. Whoever comes with another key comes too late.
 
 use std::io;
+use std::mem;
 use std::os::fd::RawFd;
 use std::task::Waker;
 
@@ -22,7 +23,7 @@ use super::fds::Owner;
 use super::{Engine, Kind, pack};
 use crate::current;
 use crate::flags::{Interest, Ready};
-use crate::lane::Direction;
+use crate::lane::{Direction, Priority};
 use crate::shared::Arm;
 
 /// Reports that let a read go on: READ, URGENT, CLOSED, HANGUP, INVALID.
@@ -57,9 +58,15 @@ pub(crate) struct Slot {
     write: Option<Waker>,
     /// The turns whose reports took the wakers last, or the turn of the registration.
     told: [u64; 2],
-    /// Made when a second future waits; most slots never have one, hence the box.
-    #[allow(clippy::box_collection)]
-    more: Option<Box<Vec<Waiting>>>,
+    /// What few slots have, hence the box.
+    more: Option<Box<More>>,
+}
+
+/// More than one waker per direction, and another priority than the usual one. Never neither of them.
+#[derive(Debug, Default)]
+struct More {
+    waiting: Vec<Waiting>,
+    priority: Priority,
 }
 
 impl Slot {
@@ -126,9 +133,24 @@ impl Slot {
     fn take_wakers(&mut self, woken: &mut Vec<Waker>) {
         woken.extend(self.read.take());
         woken.extend(self.write.take());
-        if let Some(more) = self.more.take() {
-            woken.extend(more.into_iter().map(|waiting| waiting.waker));
+        if let Some(more) = &mut self.more {
+            woken.extend(more.waiting.drain(..).map(|waiting| waiting.waker));
+            self.tidy();
         }
+    }
+
+    /// Gives the box back if it holds nothing out of the usual any more.
+    fn tidy(&mut self) {
+        let is_usual = |more: &More| more.waiting.is_empty() && more.priority == Priority::Normal;
+        if self.more.as_deref().is_some_and(is_usual) {
+            self.more = None;
+        }
+    }
+
+    fn priority(&self) -> Priority {
+        self.more
+            .as_ref()
+            .map_or(Priority::Normal, |more| more.priority)
     }
 }
 
@@ -373,6 +395,7 @@ impl Engine {
             return false;
         }
         let more = self.lane.slots[index as usize].more.get_or_insert_default();
+        let more = &mut more.waiting;
         match more.iter_mut().find(|other| other.id == waiting.id) {
             Some(same) => self
                 .discarded
@@ -386,8 +409,27 @@ impl Engine {
     pub(crate) fn lane_cancel(&mut self, index: u32, id: u64) -> Option<Waker> {
         let slot = &mut self.lane.slots[index as usize];
         let more = slot.more.as_mut()?;
-        let at = more.iter().position(|waiting| waiting.id == id)?;
-        Some(more.swap_remove(at).waker)
+        let at = more.waiting.iter().position(|waiting| waiting.id == id)?;
+        let waker = more.waiting.swap_remove(at).waker;
+        slot.tidy();
+        Some(waker)
+    }
+
+    /// Sets the priority with which those are woken who wait for this descriptor.
+    pub(crate) fn lane_rank(&mut self, index: u32, priority: Priority) {
+        let slot = &mut self.lane.slots[index as usize];
+        if slot.priority() != priority {
+            slot.more.get_or_insert_default().priority = priority;
+            slot.tidy();
+        }
+    }
+
+    /// Has a waker woken with the others of its priority.
+    fn wake(&mut self, priority: Priority, waker: Waker) {
+        match priority {
+            Priority::Normal => self.woken.push(waker),
+            _ => self.ranked.push((priority, waker)),
+        }
     }
 
     /// Ends a registration. The wakers in it are discarded, or woken so that they find the source's new home.
@@ -445,41 +487,50 @@ impl Engine {
     fn report_lane_other(&mut self, index: u32, ready: Ready) {
         let slot = &mut self.lane.slots[index as usize];
         let mut latched = ready;
+        let (mut reader, mut writer) = (None, None);
         if ready.intersects(READS) {
-            if let Some(waker) = slot.read.take() {
-                self.woken.push(waker);
+            reader = slot.read.take();
+            if reader.is_some() {
                 slot.told[Direction::Read as usize] = self.turn;
                 latched = latched.without(Ready::READ);
             }
         }
         if ready.intersects(WRITES) {
-            if let Some(waker) = slot.write.take() {
-                self.woken.push(waker);
+            writer = slot.write.take();
+            if writer.is_some() {
                 slot.told[Direction::Write as usize] = self.turn;
                 latched = latched.without(Ready::WRITE);
             }
         }
         slot.ready |= latched;
         if slot.more.is_some() {
-            self.report_waiting(index, ready);
+            self.report_more(index, ready, [reader, writer]);
+        } else {
+            self.woken.extend(reader);
+            self.woken.extend(writer);
         }
         if !self.edges {
             self.lane_disarm(index, ready);
         }
     }
 
-    /// Takes the wakers of those further waiters whose direction was reported, in the order they came.
+    /// Has these woken, and those further waiters whose direction was reported, in the order they came.
     #[cold]
-    fn report_waiting(&mut self, index: u32, ready: Ready) {
+    fn report_more(&mut self, index: u32, ready: Ready, wakers: [Option<Waker>; 2]) {
         let slot = &mut self.lane.slots[index as usize];
-        let Some(more) = slot.more.take() else { return };
-        let (due, rest): (Vec<_>, Vec<_>) = more
+        let priority = slot.priority();
+        let waiting = slot.more.as_mut().map(|more| mem::take(&mut more.waiting));
+        let (due, rest): (Vec<_>, Vec<_>) = waiting
             .into_iter()
+            .flatten()
             .partition(|waiting| ready.intersects(waiting.direction.reports()));
-        self.woken
-            .extend(due.into_iter().map(|waiting| waiting.waker));
-        if !rest.is_empty() {
-            slot.more = Some(Box::new(rest));
+        if let Some(more) = &mut slot.more {
+            more.waiting = rest;
+        }
+        slot.tidy();
+        let due = due.into_iter().map(|waiting| waiting.waker);
+        for waker in wakers.into_iter().flatten().chain(due) {
+            self.wake(priority, waker);
         }
     }
 

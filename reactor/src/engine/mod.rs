@@ -48,6 +48,7 @@ use crate::backend::{self, Backend, Batch, Method};
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
 use crate::flags::Interest;
+use crate::lane::Priority;
 use crate::shared::{Loose, Shared};
 use crate::sys::fork;
 
@@ -144,6 +145,8 @@ pub(crate) struct Engine {
     due: Vec<Due>,
     /// Wakers that are due. The driver takes them once the engine is not borrowed.
     pub(crate) woken: Vec<Waker>,
+    /// Those of sources with another priority than the usual one, which are woken before and after them.
+    pub(crate) ranked: Vec<(Priority, Waker)>,
     /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
     pub(crate) discarded: Vec<Waker>,
 }
@@ -206,6 +209,7 @@ impl Engine {
             batch: None,
             due: Vec::new(),
             woken: Vec::new(),
+            ranked: Vec::new(),
             discarded: Vec::new(),
         })
     }
@@ -247,8 +251,16 @@ impl Engine {
         self.pending + self.queued() + self.virtuals == 0
     }
 
+    /// Is anybody to be woken?
+    #[inline]
+    pub(crate) fn has_woken(&self) -> bool {
+        !self.woken.is_empty() || !self.ranked.is_empty()
+    }
+
     /// Takes what is due to be woken or dropped.
     pub(crate) fn take_loose(&mut self) -> Loose {
+        let ranked = self.ranked.drain(..).map(|(_, waker)| waker);
+        self.woken.extend(ranked);
         Loose {
             woken: mem::take(&mut self.woken),
             discarded: mem::take(&mut self.discarded),

@@ -39,7 +39,7 @@ impl Engine {
     }
 
     fn choose_sleep(&mut self, most: Sleep) -> Sleep {
-        if self.mail || self.queued() > 0 || !self.woken.is_empty() {
+        if self.mail || self.queued() > 0 || self.has_woken() {
             return Sleep::No;
         }
         let Some(earliest) = self.earliest() else {
@@ -140,6 +140,11 @@ impl Engine {
     pub(crate) fn handle(&mut self, message: Message) {
         match message {
             Message::Arm(arm) => self.arm_from_away(arm),
+            Message::Rank { fd, key, priority } => {
+                if let Some(index) = self.lane_find(fd, key) {
+                    self.lane_rank(index, priority);
+                }
+            }
             Message::Cancel { fd, key, waiter } => {
                 if let Some(index) = self.lane_find(fd, key) {
                     let waker = self.lane_cancel(index, waiter);
@@ -175,7 +180,7 @@ impl Engine {
     /// Is there something to be done for which nothing may be borrowed?
     #[inline]
     pub(crate) fn has_chores(&self) -> bool {
-        self.mail || !self.woken.is_empty() || !self.discarded.is_empty()
+        self.mail || self.has_woken() || !self.discarded.is_empty()
     }
 
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,

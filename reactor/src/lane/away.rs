@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
-use super::Direction;
 use super::source::{PARKED, SHARED, Source};
+use super::{Direction, Priority};
 use crate::engine::{Engine, Kind, pack as pack_token};
 use crate::flags::Ready;
 use crate::shared::{Arm, Loose, Message, Shared, lock};
@@ -67,6 +67,7 @@ pub(super) fn park(
         key: source.key,
         direction,
         waiter,
+        priority: source.priority(),
         waker: waker.clone(),
     };
     let target = match current::with(|engine| engine.id) {
@@ -125,7 +126,10 @@ fn settle_in(engine: &mut Engine, source: &Source, arm: Arm) -> io::Result<()> {
     let index = match engine.lane_find_any(source.home().1, arm.fd, source.key) {
         Some(index) => index,
         None => match engine.lane_insert(arm.fd, Some(source.key)) {
-            Ok((index, _)) => index,
+            Ok((index, _)) => {
+                engine.lane_rank(index, arm.priority);
+                index
+            }
             Err(error) => {
                 engine.discarded.push(arm.waker);
                 return Err(error);
@@ -203,6 +207,30 @@ pub(super) fn cancel(source: &Source, id: u64) {
     }
 }
 
+/// Has the source's home know another priority, from away.
+pub(super) fn rank(source: &Source, priority: Priority) {
+    let (base, index) = source.home();
+    let Some(shared) = Shared::find(base) else {
+        return;
+    };
+    let (fd, key) = (source.fd, source.key);
+    let mut set = Some(|engine: &mut Engine| {
+        if let Some(index) = engine.lane_find_any(index, fd, key) {
+            engine.lane_rank(index, priority);
+        }
+        Some(())
+    });
+    if current::with_outer(base, &mut set).is_some() {
+        return;
+    }
+    let Some(set) = set else { return };
+    if shared.at_rest(set).is_none() {
+        // A base that has ended tells nobody anything.
+        let message = Message::Rank { fd, key, priority };
+        shared.post(message).unwrap_or_default().settle();
+    }
+}
+
 /// Ends the registration of a source that is dropped away from home.
 pub(super) fn release(source: &Source) {
     let fd = source.fd;
@@ -264,7 +292,10 @@ impl Engine {
         } = arm;
         let found = match self.lane_find(fd, key) {
             Some(index) => Ok(index),
-            None => self.lane_insert(fd, Some(key)).map(|(index, _)| index),
+            None => self.lane_insert(fd, Some(key)).map(|(index, _)| {
+                self.lane_rank(index, arm.priority);
+                index
+            }),
         };
         let index = match found {
             Ok(index) => index,

@@ -17,9 +17,11 @@
 
 mod alarm;
 mod away;
+mod priority;
 mod source;
 
 pub use alarm::Alarm;
+pub use priority::Priority;
 pub use source::{Source, Waiter};
 
 /// Which way data moves.

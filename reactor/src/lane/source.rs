@@ -6,7 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use super::{Direction, away};
+use super::{Direction, Priority, away};
 use crate::current;
 use crate::engine::Engine;
 use crate::engine::events::refused;
@@ -62,6 +62,8 @@ pub struct Source {
     turns: [AtomicU64; 2],
     /// May a short transfer be trusted (`Config::trust_short` of the base that it was made at)?
     trusts_short: bool,
+    /// The number of its [`Priority`], for the next home.
+    priority: AtomicU8,
 }
 
 // The fields are numbers; no broken invariant can be seen through them after a panic.
@@ -169,7 +171,23 @@ impl Source {
             state: [AtomicU8::new(TRY), AtomicU8::new(TRY)],
             turns: [AtomicU64::new(0), AtomicU64::new(0)],
             trusts_short,
+            priority: AtomicU8::new(Priority::Normal as u8),
         })
+    }
+
+    /// Sets how urgent those are who wait for this source, from the next report on. Set from a thread that does not turn its base, it acts after the base's next turn.
+    pub fn set_priority(&self, priority: Priority) {
+        self.priority.store(priority as u8, Ordering::Relaxed);
+        let ranked = self.at_home(|engine, index| engine.lane_rank(index, priority));
+        if ranked.is_none() {
+            away::rank(self, priority);
+        }
+    }
+
+    /// How urgent those are who wait for this source.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        Priority::from_number(self.priority.load(Ordering::Relaxed))
     }
 
     /// The home: the base's number, and the slot's index there.

@@ -3,10 +3,11 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use levent_reactor::lane::{Direction, Source, Waiter};
-use levent_reactor::{Base, Entered, Event, Flags, Method, Wait};
+use levent_reactor::lane::{Direction, Priority, Source, Waiter};
+use levent_reactor::{Base, Entered, Event, Flags, Method, Wait, current};
 
 use crate::support::*;
 
@@ -458,5 +459,76 @@ fn rests_until_somebody_waits() {
         entered.turn(Wait::Block).unwrap();
         assert_eq!(wakes.take(), 1);
         source.release();
+    });
+}
+
+/// Who is woken with which priority, in order.
+struct Told(u8, Arc<Mutex<Vec<(u8, Priority)>>>);
+
+impl std::task::Wake for Told {
+    fn wake(self: Arc<Self>) {
+        let mut told = self.1.lock().unwrap();
+        told.push((self.0, current::priority()));
+    }
+}
+
+/// Of those that are ready in one turn the urgent ones are woken first and the others last, each told with what priority; also several waiters of one source, and
+/// from the next report on when it is changed. Outside of wakes there is none.
+#[test]
+fn priorities_order_the_wakes() {
+    for_each_backend(|base| {
+        let entered = base.enter().unwrap();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let order = [
+            Priority::Low,
+            Priority::Normal,
+            Priority::High,
+            Priority::Normal,
+            Priority::Low,
+            Priority::High,
+        ];
+        let mut all: Vec<_> = (0..)
+            .zip(order)
+            .map(|(name, priority)| {
+                let (here, there) = UnixStream::pair().unwrap();
+                let source = Source::new(here.as_fd()).unwrap();
+                source.set_priority(priority);
+                assert_eq!(source.priority(), priority);
+                let waker = Waker::from(Arc::new(Told(name, told.clone())));
+                (source, here, there, waker, Waiter::default())
+            })
+            .collect();
+        for round in 0..3 {
+            for (source, _, there, waker, waiter) in &mut all {
+                let mut cx = Context::from_waker(waker);
+                assert!(source.poll_ready(Direction::Read, &mut cx).is_pending());
+                let waiting = source.poll_waiter(Direction::Read, &mut cx, waiter);
+                assert!(waiting.is_pending());
+                there.write_all(b"x").unwrap();
+            }
+            entered.turn(Wait::Block).unwrap();
+            let now = std::mem::take(&mut *told.lock().unwrap());
+            let priorities: Vec<_> = now.iter().map(|&(_, priority)| priority).collect();
+            assert!(priorities.is_sorted(), "{now:?}");
+            for (name, (source, ..)) in (0..).zip(&all) {
+                let wakes = now
+                    .iter()
+                    .filter(|&&told| told == (name, source.priority()));
+                assert_eq!(wakes.count(), 2, "round {round}: {now:?}");
+            }
+            assert_eq!(current::priority(), Priority::Normal);
+            for (source, here, ..) in &mut all {
+                here.read_exact(&mut [0]).unwrap();
+                let next = match source.priority() {
+                    Priority::High => Priority::Low,
+                    Priority::Low => Priority::Normal,
+                    Priority::Normal => Priority::High,
+                };
+                source.set_priority(next);
+            }
+        }
+        for (source, ..) in all {
+            source.release();
+        }
     });
 }

@@ -3,11 +3,12 @@
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use levent_reactor::lane::{Direction, Source};
-use levent_reactor::{Base, Method, Wait};
+use levent_reactor::lane::{Direction, Priority, Source};
+use levent_reactor::{Base, Entered, Method, Wait};
 
 use crate::support::*;
 
@@ -280,5 +281,87 @@ fn numbers_come_and_go_outside_all_loops() {
         .collect();
     for thread in threads {
         thread.join().unwrap();
+    }
+}
+
+/// A source takes its priority along to another base, and it can be set from another thread, whether its home runs or rests.
+#[test]
+fn priority_moves_along() {
+    /// Waits for a byte, and says with what priority it was woken.
+    fn priority_of_wake(
+        source: &Source,
+        entered: &Entered,
+        here: &UnixStream,
+        there: &mut UnixStream,
+    ) -> Priority {
+        struct Told(Mutex<Option<Priority>>);
+        impl std::task::Wake for Told {
+            fn wake(self: Arc<Self>) {
+                *self.0.lock().unwrap() = Some(levent_reactor::current::priority());
+            }
+        }
+        let told = Arc::new(Told(Mutex::new(None)));
+        let waker = Waker::from(told.clone());
+        while told.0.lock().unwrap().is_none() {
+            // A move may wake for nothing: then it asks again.
+            while is_ready(source, here, &waker) {}
+            *told.0.lock().unwrap() = None;
+            there.write_all(b"x").unwrap();
+            entered.turn(Wait::Block).unwrap();
+        }
+        let priority = told.0.lock().unwrap().take();
+        priority.unwrap()
+    }
+    for method in crate::support::methods() {
+        let (here, mut there) = sockets();
+        let first = base_on(method);
+        let entered = first.enter().unwrap();
+        let source = Source::new(here.as_fd()).unwrap();
+        source.set_priority(Priority::High);
+        assert_eq!(
+            priority_of_wake(&source, &entered, &here, &mut there),
+            Priority::High
+        );
+        // From another thread, while the home runs.
+        thread::scope(|scope| {
+            scope
+                .spawn(|| source.set_priority(Priority::Low))
+                .join()
+                .unwrap();
+        });
+        entered.turn(Wait::Poll).unwrap();
+        assert_eq!(
+            priority_of_wake(&source, &entered, &here, &mut there),
+            Priority::Low
+        );
+        drop(entered);
+        // While it rests.
+        source.set_priority(Priority::High);
+        let entered = first.enter().unwrap();
+        assert_eq!(
+            priority_of_wake(&source, &entered, &here, &mut there),
+            Priority::High
+        );
+        // Another home.
+        let second = base_on(method);
+        let inner = second.enter().unwrap();
+        assert_eq!(
+            priority_of_wake(&source, &inner, &here, &mut there),
+            Priority::High
+        );
+        // Set inside, for the outer loop's.
+        drop(inner);
+        assert_eq!(
+            priority_of_wake(&source, &entered, &here, &mut there),
+            Priority::High
+        );
+        let inner = second.enter().unwrap();
+        source.set_priority(Priority::Normal);
+        drop(inner);
+        assert_eq!(
+            priority_of_wake(&source, &entered, &here, &mut there),
+            Priority::Normal
+        );
+        source.release();
     }
 }

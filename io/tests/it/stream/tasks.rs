@@ -10,7 +10,8 @@ use futures_lite::future::{poll_fn, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::{block_on, spawn};
 use levent_io::BufferedStream;
-use levent_io::stream::{Direction, pair};
+use levent_io::net::TcpListener;
+use levent_io::stream::{Direction, Priority, pair, pass, stage};
 
 use super::script::{Script, Write};
 use super::{bytes, tcp};
@@ -387,4 +388,44 @@ fn emptied_input_wakes_the_listener() {
         assert!(wakes.get() > 0, "the listener sleeps on");
         assert!(poll_with(&mut left.event(), &waker).is_ready());
     }
+}
+
+/// Of streams that are ready together the tasks of the urgent ones go first, and those of the others last, also of one that was still connecting when that was set; over
+/// a filter it is the socket's (BE-70).
+#[test]
+fn urgent_streams_go_first() {
+    block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut peers = Vec::new();
+        let mut tasks = Vec::new();
+        let priorities = [Priority::Low, Priority::Normal, Priority::High];
+        for (number, priority) in (0..).zip(priorities.into_iter().chain(priorities)) {
+            let mut stream = BufferedStream::connecting(listener.local_addr().unwrap());
+            stream.set_priority(priority);
+            let (peer, _) = zip(listener.accept(), stream.event()).await;
+            assert_eq!(stream.priority(), priority);
+            peers.push(peer.unwrap().0);
+            let order = order.clone();
+            tasks.push(spawn(async move {
+                let mut stream = stream;
+                if number < 3 {
+                    stream.fill().await.unwrap();
+                } else {
+                    stream.filter(stage(pass, pass)).fill().await.unwrap();
+                }
+                order.lock().unwrap().push(priority);
+            }));
+        }
+        // All wait by then.
+        crate::behaviour::turn().await;
+        for mut peer in peers {
+            peer.write_all(b"now").await.unwrap();
+        }
+        for task in tasks {
+            task.await;
+        }
+        let order = order.lock().unwrap();
+        assert!(order.is_sorted(), "{order:?}");
+    });
 }
