@@ -252,7 +252,8 @@ impl<'q> AtHome<'q> {
     }
 
     pub(crate) fn has_work(self) -> bool {
-        self.home.queued() > 0 || self.queue.foreign.is_waiting()
+        let home = self.home;
+        !home.ready.borrow().is_empty() || home.is_ranked.get() || self.queue.foreign.is_waiting()
     }
 
     /// Runs each of the tasks that are queued now, but at most `limit`. Returns how many ran.

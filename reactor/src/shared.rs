@@ -336,19 +336,22 @@ pub(crate) fn wake_all(wakers: Vec<Waker>) -> Vec<Waker> {
     use_up(wakers, Waker::wake)
 }
 
-/// Wakes wakers, and others of more and of less priority before and after them.
+/// The same, those that are `ranked` by their places before or after the others.
 #[cold]
-pub(crate) fn wake_in_order(usual: Vec<Waker>, ranked: Vec<(Priority, Waker)>) -> Vec<Waker> {
-    let (high, low): (Vec<_>, Vec<_>) = ranked
-        .into_iter()
-        .partition(|(priority, _)| *priority == Priority::High);
-    let wake = |ranked: Vec<(Priority, Waker)>, priority| {
-        let wakers = ranked.into_iter().map(|(_, waker)| waker).collect();
-        current::with_priority(priority, || drop(wake_all(wakers)));
-    };
-    wake(high, Priority::High);
+pub(crate) fn wake_in_order(wakers: Vec<Waker>, ranked: Vec<(usize, Priority)>) -> Vec<Waker> {
+    let mut ranked = ranked.into_iter().peekable();
+    let [mut high, mut usual, mut low] = [const { Vec::new() }; 3];
+    for (place, waker) in wakers.into_iter().enumerate() {
+        let rank = ranked.next_if(|(ranked, _)| *ranked == place);
+        match rank.map_or(Priority::Normal, |(_, priority)| priority) {
+            Priority::High => high.push(waker),
+            Priority::Normal => usual.push(waker),
+            Priority::Low => low.push(waker),
+        }
+    }
+    current::with_priority(Priority::High, || drop(wake_all(high)));
     let emptied = wake_all(usual);
-    wake(low, Priority::Low);
+    current::with_priority(Priority::Low, || drop(wake_all(low)));
     emptied
 }
 

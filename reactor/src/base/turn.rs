@@ -11,7 +11,6 @@ use crate::engine::pass::Entry;
 use crate::engine::record::NIL;
 use crate::engine::wait::Sleep;
 use crate::event::Event;
-use crate::lane::Priority;
 use crate::shared::{drop_all, wake_all, wake_in_order};
 
 crate::flags::bit_set! {
@@ -95,7 +94,7 @@ enum Next {
 /// What is to be done between waiting and the pass, with nothing borrowed.
 struct Chores {
     woken: Vec<Waker>,
-    ranked: Vec<(Priority, Waker)>,
+    is_ranked: bool,
     discarded: Vec<Waker>,
     mail: bool,
     active: bool,
@@ -288,15 +287,16 @@ impl Base {
         let spare = &self.local.spare;
         let chores = self.with(|engine| Chores {
             woken: std::mem::replace(&mut engine.woken, spare.take()),
-            ranked: std::mem::take(&mut engine.ranked),
+            is_ranked: !engine.ranked.is_empty(),
             discarded: std::mem::take(&mut engine.discarded),
             mail: std::mem::take(&mut engine.mail),
             active: engine.active.len() > 0,
         });
-        if chores.ranked.is_empty() {
-            spare.set(wake_all(chores.woken));
+        if chores.is_ranked {
+            let ranked = self.with(|engine| std::mem::take(&mut engine.ranked));
+            spare.set(wake_in_order(chores.woken, ranked));
         } else {
-            spare.set(wake_in_order(chores.woken, chores.ranked));
+            spare.set(wake_all(chores.woken));
         }
         if !chores.discarded.is_empty() {
             drop_all(chores.discarded);

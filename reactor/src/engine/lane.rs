@@ -426,10 +426,10 @@ impl Engine {
 
     /// Has a waker woken with the others of its priority.
     fn wake(&mut self, priority: Priority, waker: Waker) {
-        match priority {
-            Priority::Normal => self.woken.push(waker),
-            _ => self.ranked.push((priority, waker)),
+        if priority != Priority::Normal {
+            self.ranked.push((self.woken.len(), priority));
         }
+        self.woken.push(waker);
     }
 
     /// Ends a registration. The wakers in it are discarded, or woken so that they find the source's new home.

@@ -145,8 +145,8 @@ pub(crate) struct Engine {
     due: Vec<Due>,
     /// Wakers that are due. The driver takes them once the engine is not borrowed.
     pub(crate) woken: Vec<Waker>,
-    /// Those of sources with another priority than the usual one, which are woken before and after them.
-    pub(crate) ranked: Vec<(Priority, Waker)>,
+    /// Which of those, by their places, have another priority than the usual one.
+    pub(crate) ranked: Vec<(usize, Priority)>,
     /// Wakers to be dropped where nothing is borrowed: dropping one may run foreign code.
     pub(crate) discarded: Vec<Waker>,
 }
@@ -251,16 +251,9 @@ impl Engine {
         self.pending + self.queued() + self.virtuals == 0
     }
 
-    /// Is anybody to be woken?
-    #[inline]
-    pub(crate) fn has_woken(&self) -> bool {
-        !self.woken.is_empty() || !self.ranked.is_empty()
-    }
-
     /// Takes what is due to be woken or dropped.
     pub(crate) fn take_loose(&mut self) -> Loose {
-        let ranked = self.ranked.drain(..).map(|(_, waker)| waker);
-        self.woken.extend(ranked);
+        self.ranked.clear();
         Loose {
             woken: mem::take(&mut self.woken),
             discarded: mem::take(&mut self.discarded),

@@ -39,7 +39,7 @@ impl Engine {
     }
 
     fn choose_sleep(&mut self, most: Sleep) -> Sleep {
-        if self.mail || self.queued() > 0 || self.has_woken() {
+        if self.mail || self.queued() > 0 || !self.woken.is_empty() {
             return Sleep::No;
         }
         let Some(earliest) = self.earliest() else {
@@ -180,7 +180,7 @@ impl Engine {
     /// Is there something to be done for which nothing may be borrowed?
     #[inline]
     pub(crate) fn has_chores(&self) -> bool {
-        self.mail || self.has_woken() || !self.discarded.is_empty()
+        self.mail || !self.woken.is_empty() || !self.discarded.is_empty()
     }
 
     /// Activates what is due (LOOP-1, step 11): all deadlines that have passed, once, in order, then the signals that arrived,
