@@ -282,7 +282,7 @@ impl<S> BufferedStream<S> {
 
     /// The transport would block: has it done so for too long?
     #[inline(always)]
-    fn check_late(
+    pub(super) fn check_late(
         &mut self,
         direction: Direction,
         cx: &mut Context<'_>,

@@ -56,32 +56,50 @@ pub fn relay<A, B>(
     let mut to_b = Way::default();
     let mut to_a = Way::default();
     poll_fn(move |cx| {
-        // Until nothing changes any more: what one way moved, or read ahead while it waited, is room or input for the other.
-        let mut seen = None;
-        for _ in 0..ROUNDS {
-            let before = (to_a.moved + to_b.moved, a.output.len(), b.output.len());
-            to_b.poll(cx, a, b)
-                .map_err(|error| error.named("first", "second"))?;
-            to_a.poll(cx, b, a)
-                .map_err(|error| error.named("second", "first"))?;
-            if to_a.is_over && to_b.is_over {
-                return Poll::Ready(Ok((to_b.moved, to_a.moved)));
-            }
-            // What a slow reader takes is movement, too.
-            if before != (to_a.moved + to_b.moved, a.output.len(), b.output.len()) {
-                a.put_off_timeouts();
-                b.put_off_timeouts();
-            }
-            let now = Some((a.coming(), b.coming(), to_a.moved, to_b.moved));
-            if now == seen {
-                return Poll::Pending;
-            }
-            seen = now;
+        // Neither is late before it is known whether anything moves.
+        a.hold_timeouts(true);
+        b.hold_timeouts(true);
+        let moved = poll_ways(cx, (a, &mut to_b), (b, &mut to_a));
+        a.hold_timeouts(false);
+        b.hold_timeouts(false);
+        if moved.is_pending() {
+            a.poll_late(cx).map_err(|error| error.named("first"))?;
+            b.poll_late(cx).map_err(|error| error.named("second"))?;
         }
-        // Two that are always ready: others have their turn.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        moved
     })
+}
+
+/// Both ways, until nothing changes any more: what one moved, or read ahead while it waited, is room or input for the other.
+fn poll_ways<A, B>(
+    cx: &mut Context<'_>,
+    (a, to_b): (&mut BufferedStream<A>, &mut Way),
+    (b, to_a): (&mut BufferedStream<B>, &mut Way),
+) -> Poll<io::Result<(u64, u64)>> {
+    let mut seen = None;
+    for _ in 0..ROUNDS {
+        let before = (to_a.moved + to_b.moved, a.output.len(), b.output.len());
+        to_b.poll(cx, a, b)
+            .map_err(|error| error.named_by("first", "second"))?;
+        to_a.poll(cx, b, a)
+            .map_err(|error| error.named_by("second", "first"))?;
+        if to_a.is_over && to_b.is_over {
+            return Poll::Ready(Ok((to_b.moved, to_a.moved)));
+        }
+        // What a slow reader takes is movement, too.
+        if before != (to_a.moved + to_b.moved, a.output.len(), b.output.len()) {
+            a.put_off_timeouts();
+            b.put_off_timeouts();
+        }
+        let now = Some((a.coming(), b.coming(), to_a.moved, to_b.moved));
+        if now == seen {
+            return Poll::Pending;
+        }
+        seen = now;
+    }
+    // Two that are always ready: others have their turn.
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// How often a poll looks at both ways, and how many pieces it moves each time.
@@ -147,7 +165,6 @@ impl Way {
                 .append_from(&mut from.input, space)
                 .map_err(Failed::Writing)?;
             from.taken();
-            to.settle_quota();
             self.moved += count as u64;
         }
         Ok(())
@@ -155,10 +172,19 @@ impl Way {
 }
 
 impl Failed {
-    fn named(self, from: &str, to: &str) -> io::Error {
-        let (doing, side, error) = match self {
-            Failed::Reading(error) => ("reading from", from, error),
-            Failed::Writing(error) => ("writing to", to, error),
+    /// On a way between these two.
+    fn named_by(self, from: &str, to: &str) -> io::Error {
+        let side = match self {
+            Failed::Reading(_) => from,
+            Failed::Writing(_) => to,
+        };
+        self.named(side)
+    }
+
+    fn named(self, side: &str) -> io::Error {
+        let (doing, error) = match self {
+            Failed::Reading(error) => ("reading from", error),
+            Failed::Writing(error) => ("writing to", error),
         };
         io::Error::new(
             error.kind(),
@@ -179,5 +205,32 @@ impl<S> BufferedStream<S> {
             timing.moved(Direction::Read, 0);
             timing.moved(Direction::Write, 0);
         }
+    }
+
+    /// From now on the timers only note that they run, or the opposite.
+    fn hold_timeouts(&mut self, is_held: bool) {
+        if let Some(timing) = &mut self.timing {
+            timing.is_held = is_held;
+        }
+    }
+
+    /// Has a direction waited too long that waits now?
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Result<(), Failed> {
+        for direction in [Direction::Read, Direction::Write] {
+            let waits = self
+                .timing
+                .as_ref()
+                .is_some_and(|timing| timing.runs(direction));
+            if !waits {
+                continue;
+            }
+            if let Poll::Ready(Err(error)) = self.check_late(direction, cx, Role::Reader) {
+                return Err(match direction {
+                    Direction::Read => Failed::Reading(error),
+                    Direction::Write => Failed::Writing(error),
+                });
+            }
+        }
+        Ok(())
     }
 }

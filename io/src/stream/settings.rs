@@ -24,6 +24,8 @@ pub(super) struct Timing {
     write: Timer,
     pub(super) limiter: Limiter,
     pub(super) share: Option<Share>,
+    /// Nobody is late yet: the timers note only since when they run.
+    pub(super) is_held: bool,
 }
 
 /// A direction's timeout.
@@ -77,13 +79,25 @@ impl Timing {
         granted
     }
 
+    /// Does the direction's timer run?
+    pub(super) fn runs(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Read => self.read.since.is_some(),
+            Direction::Write => self.write.since.is_some(),
+        }
+    }
+
     /// `Ready` if the direction has waited too long.
     pub(super) fn poll(&mut self, direction: Direction, cx: &mut Context<'_>) -> Poll<()> {
+        let is_held = self.is_held;
         let timer = self.timer(direction);
         let Some(wait) = timer.wait else {
             return Poll::Pending;
         };
         let since = *timer.since.get_or_insert_with(Instant::now);
+        if is_held {
+            return Poll::Pending;
+        }
         match since.checked_add(wait) {
             Some(deadline) => timer.alarm.poll_at(deadline, cx),
             None => Poll::Pending,

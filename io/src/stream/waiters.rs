@@ -59,14 +59,6 @@ impl Waiters {
         }
     }
 
-    /// The task finds what it waited for without asking the transport.
-    #[inline]
-    pub(super) fn served(&mut self, role: Role) {
-        if let Waiters::One(before, _, is_parked) = self {
-            *is_parked &= *before != role;
-        }
-    }
-
     #[cold]
     fn crowd(&mut self, role: Role, waker: &Waker) -> Waker {
         if let Waiters::One(..) = self {

@@ -119,7 +119,6 @@ impl<S> BufferedStream<S> {
 
     pub(super) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.space() > 0 {
-            self.waiters.served(Role::Writer);
             return Poll::Ready(self.check_writable());
         }
         // Of a quota that is used up, this stream has a part, which it sends now; or others let go first.

@@ -182,8 +182,8 @@ fn half_messages_do_not_block_each_other() {
         }
         let before = wakers[2].0.get();
         let first = &mut streams[turn].1;
-        first.input().drain(9_000).unwrap();
-        assert!(poll_with(&mut first.fill(), Waker::noop()).is_pending());
+        let mut message = [0; 9_000];
+        assert!(poll_with(&mut pin!(first.read_exact(&mut message)), Waker::noop()).is_ready());
         assert!(wakers[2].0.get() > before || turn == 2);
     }
 }
@@ -233,4 +233,18 @@ fn nothing_is_kept_for_the_dropped() {
         drop(receiver);
         assert_eq!(Arc::strong_count(&task), 1);
     }
+}
+
+/// A higher limit lets go on who waits.
+#[test]
+fn raised_limit_lets_go() {
+    let quota = Quota::new(SMALL);
+    let (_sender, mut reader) = receiver(&quota, 9_000);
+    let (count, waker) = counting();
+    assert!(poll_with(&mut reader.event(), &waker).is_pending());
+    assert_eq!(reader.input_len(), SMALL);
+    quota.set_limit(1 << 20);
+    assert_eq!(count.get(), 1);
+    assert!(poll_with(&mut reader.event(), &waker).is_pending());
+    assert_eq!(reader.input_len(), 9_000);
 }

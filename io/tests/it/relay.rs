@@ -182,3 +182,28 @@ fn trickle_takes_little_memory() {
     );
     assert!(right.output().slices(..).collect::<Vec<_>>().concat() == bytes(20_000));
 }
+
+/// A side that waits is not late while the other way moves, or a slow reader takes what is there.
+#[test]
+fn draining_is_no_silence() {
+    let timeout = Duration::from_millis(100);
+    block_on(async {
+        let (mut client, mut left) = pair();
+        let (mut right, mut server) = pair();
+        right.set_timeouts(Some(timeout), None);
+        // 20 bytes each 10 ms, of which there are enough for three times as long.
+        let trickle = levent_io::limit::Limit::every(timeout / 10)
+            .unwrap()
+            .write(20, 20)
+            .unwrap();
+        right.set_limit(Some(trickle));
+        client.write_all(&bytes(600)).await.unwrap();
+        client.flush().await.unwrap();
+        let relaying = spawn(async move { relay(&mut left, &mut right).await });
+        let mut received = [0; 600];
+        server.read_exact(&mut received).await.unwrap();
+        assert!(received[..] == bytes(600)[..]);
+        // And then it is.
+        assert_eq!(relaying.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    });
+}
