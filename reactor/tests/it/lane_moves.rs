@@ -284,6 +284,40 @@ fn numbers_come_and_go_outside_all_loops() {
     }
 }
 
+/// Notes with what priority it is woken.
+#[derive(Default)]
+struct Told(Mutex<Option<Priority>>);
+
+impl std::task::Wake for Told {
+    fn wake(self: Arc<Self>) {
+        *self.0.lock().unwrap() = Some(levent_reactor::current::priority());
+    }
+}
+
+/// The background base knows the priority of those who wait there, too.
+#[test]
+fn priority_outside_all_loops() {
+    let waiting = || {
+        let (here, mut there) = sockets();
+        let source = Source::new(here.as_fd()).unwrap();
+        source.set_priority(Priority::High);
+        let told = Arc::new(Told::default());
+        let waker = Waker::from(told.clone());
+        assert!(!is_ready(&source, &here, &waker));
+        there.write_all(b"x").unwrap();
+        let woken = loop {
+            if let Some(priority) = told.0.lock().unwrap().take() {
+                break priority;
+            }
+            thread::yield_now();
+        };
+        assert_eq!(woken, Priority::High);
+        source.release();
+    };
+    // A thread of its own, which is in no loop.
+    thread::spawn(waiting).join().unwrap();
+}
+
 /// A source takes its priority along to another base, and it can be set from another thread, whether its home runs or rests.
 #[test]
 fn priority_moves_along() {
@@ -294,13 +328,7 @@ fn priority_moves_along() {
         here: &UnixStream,
         there: &mut UnixStream,
     ) -> Priority {
-        struct Told(Mutex<Option<Priority>>);
-        impl std::task::Wake for Told {
-            fn wake(self: Arc<Self>) {
-                *self.0.lock().unwrap() = Some(levent_reactor::current::priority());
-            }
-        }
-        let told = Arc::new(Told(Mutex::new(None)));
+        let told = Arc::new(Told::default());
         let waker = Waker::from(told.clone());
         while told.0.lock().unwrap().is_none() {
             // A move may wake for nothing: then it asks again.

@@ -193,3 +193,19 @@ fn groups_are_shared_between_threads() {
     // At least the share of one of four.
     assert!(group.total(Read) >= 250);
 }
+
+/// Who has had something asks again behind those who have not, so that all have their turn where a tick brings enough for a few only (RL-13, RL-16).
+#[test]
+fn the_served_ask_last() {
+    let group = Group::new(super::ticks(64, 64));
+    let mut all = members(&group, 3, None);
+    let now = Instant::now();
+    assert_eq!(all[1].try_grant(Direction::Read, 64, now), Ok(64));
+    all[1].spend(Direction::Read, 64);
+    let next: Vec<_> = all
+        .iter_mut()
+        .map(|member| member.try_grant(Direction::Read, 64, now).unwrap_err())
+        .collect();
+    assert!(next[0] < next[1] && next[2] < next[1], "{next:?}");
+    assert_eq!(next[0], next[2]);
+}
