@@ -38,6 +38,7 @@ pub struct Config {
     limits: Limits,
     clock: Option<Clock>,
     spin_limit: u32,
+    busy_poll: Duration,
 }
 
 /// Bounds of one pass (LOOP-20 to LOOP-24).
@@ -71,6 +72,7 @@ impl Config {
             limits: Limits::default(),
             clock: None,
             spin_limit: 10_000,
+            busy_poll: Duration::ZERO,
         }
     }
 
@@ -167,6 +169,25 @@ impl Config {
     pub fn spin_limit(mut self, callbacks: u32) -> Config {
         self.spin_limit = callbacks;
         self
+    }
+
+    /// Asks the kernel again and again for up to this long before the loop sleeps, where that is worth it. Zero, the default: never.
+    ///
+    /// A sleep and the way back from it take several microseconds, and much longer on a virtual machine. Where the next report comes sooner than that, under a client that answers at once, a loop that
+    /// asks is quicker, and cheaper for both sides; 20 µs is a good value. Where reports take longer, asking would only cost: so it is done only while the last waits
+    /// were short, and given up after a few that were not. Calls by other threads cost what they do while the loop sleeps.
+    #[must_use]
+    pub fn busy_poll(mut self, most: Duration) -> Config {
+        self.busy_poll = most;
+        self
+    }
+
+    pub(crate) fn the_busy_poll(&self) -> Duration {
+        // With a clock of the caller's making, time is no matter of waiting.
+        match &self.clock {
+            Some(clock) if clock.is_manual() => Duration::ZERO,
+            _ => self.busy_poll,
+        }
     }
 
     pub(crate) fn the_spin_limit(&self) -> u32 {

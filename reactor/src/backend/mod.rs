@@ -86,6 +86,11 @@ impl Batch {
         std::iter::empty()
     }
 
+    /// Has the last wait found nothing?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kernel().next().is_none() && self.reports.is_empty()
+    }
+
     /// Forgets what the last wait found.
     fn clear(&mut self) {
         #[cfg(target_os = "linux")]

@@ -202,6 +202,10 @@ impl Base {
         for spin in self.with(|engine| engine.guard.found.clone()) {
             writeln!(out, "Not served: {spin}")?;
         }
+        let (hits, misses) = self.with(|engine| (engine.busy.hits, engine.busy.misses));
+        if hits + misses > 0 {
+            writeln!(out, "Waits without sleep: {hits}, in vain: {misses}")?;
+        }
         writeln!(out, "Method: {}", self.method().name())?;
         writeln!(
             out,

@@ -51,6 +51,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::base::{Base, Entered};
+use crate::config::Config;
 use crate::lane::Priority;
 
 pub use stack::is_inside;
@@ -143,12 +144,43 @@ pub fn base() -> io::Result<Base> {
             None => Ok(base.insert(Base::new()?).clone()),
         }
     })
-    .unwrap_or_else(|_| {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the thread is ending: it has no base any more",
-        ))
+    .unwrap_or_else(|_| Err(ending()))
+}
+
+/// Makes this thread's default base as `config` says. Call it first thing on the thread: futures, tasks and signals use the default base.
+///
+/// ```
+/// use levent_reactor::{Config, current};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// current::init(&Config::new().busy_poll(Duration::from_micros(20)))?;
+/// assert!(current::init(&Config::new()).is_err());
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// `AlreadyExists` if there is one, and then that stays; else as [`base`].
+pub fn init(config: &Config) -> io::Result<Base> {
+    BASE.try_with(|base| {
+        let mut base = base.borrow_mut();
+        if base.is_some() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "the thread has its default base already: configure it before anything waits on this thread",
+            ));
+        }
+        Ok(base.insert(Base::with_config(config)?).clone())
     })
+    .unwrap_or_else(|_| Err(ending()))
+}
+
+fn ending() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "the thread is ending: it has no base any more",
+    )
 }
 
 /// Enters a loop over this thread's default base, made and leased only when something needs it.

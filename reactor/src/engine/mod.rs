@@ -17,6 +17,7 @@
 
 pub(crate) mod active;
 pub(crate) mod alarms;
+mod busy;
 pub(crate) mod deadlines;
 pub(crate) mod events;
 pub(crate) mod fds;
@@ -37,6 +38,7 @@ use std::task::Waker;
 
 use self::active::Active;
 use self::alarms::Alarms;
+use self::busy::Busy;
 use self::deadlines::{Deadlines, Due};
 use self::fds::FdTable;
 use self::lane::Lane;
@@ -118,6 +120,8 @@ pub(crate) struct Engine {
     pub(crate) most: Most,
     pub(crate) pass: Pass,
     pub(crate) limits: Limits,
+    /// Whether waits ask before they sleep.
+    pub(crate) busy: Busy,
     pub(crate) guard: Guard,
     /// The loop shall end when the current pass is done, or after the current callback; a new iteration shall begin.
     pub(crate) exit: bool,
@@ -195,6 +199,7 @@ impl Engine {
             pass: Pass::default(),
             limits: config.limits(),
             guard: Guard::new(config.the_spin_limit()),
+            busy: Busy::new(config.the_busy_poll()),
             exit: false,
             stop: false,
             again: false,

@@ -67,7 +67,11 @@ impl Engine {
             _ => Some(Duration::ZERO),
         };
         let mut batch = self.batch.take().unwrap_or_default();
-        let result = self.backend.wait(wait, &mut batch);
+        let result = if asleep && !self.busy.is_off() {
+            self.busy.wait(&mut *self.backend, wait, &mut batch)
+        } else {
+            self.backend.wait(wait, &mut batch)
+        };
         let notified = self.shared.doze.end();
         self.turn = current::next_turn();
         for report in batch.kernel() {

@@ -9,6 +9,7 @@ mod add;
 mod alarms;
 mod backends;
 mod base;
+mod busy;
 mod changelist;
 mod conformance;
 mod event;
