@@ -305,6 +305,37 @@ def streams():
     )
 
 
+def busy():
+    """What it brings and costs to ask before sleeping."""
+    rounds, seconds = (3, 0.5) if QUICK else (9, 1.0)
+    rows = []
+    for connections, think in ((1, 0), (4, 0), (1, 100), (4, 100)):
+        results = {0: [], 20: []}
+        for _ in range(rounds):
+            for most in results:
+                with server("echo-ours", command=f"echo-ours {{port}} {most}") as (port, process):
+                    results[most].append(load("pingpong", port, process, c=connections, t=think, b=1, l=1, d=seconds, w=0.2))
+        asleep, asking = ([sorted(r[what] for r in results[most])[rounds // 2] for what in ("answer_ns_p50", "cpu_ns_per_request")] for most in (0, 20))
+        ratios = sorted(mine["cpu_ns_per_request"] / other["cpu_ns_per_request"] for mine, other in zip(results[20], results[0]))
+        rows.append(
+            (
+                connections,
+                think,
+                f"{asleep[0] / 1e3:.1f}",
+                f"{asking[0] / 1e3:.1f}",
+                f"{asking[0] / asleep[0]:.2f}",
+                f"{statistics.median(ratios):.2f}",
+                f"{ratios[0]:.2f} to {ratios[-1]:.2f}",
+            )
+        )
+    table(
+        "Asking before sleeping: echo-ours with `Config::busy_poll` of 20 µs against none",
+        ["connections", "think time, µs", "median answer, µs", "asking, µs", "ratio", "server CPU per echo, ratio", "all rounds"],
+        rows,
+        f"64 B; the client never sleeps; {rounds} rounds in turn.",
+    )
+
+
 def idle():
     rows = []
     for name, (_, _, own) in SERVERS.items():
@@ -418,6 +449,7 @@ ALL = {
     "allocations": allocations,
     "cpu": cpu,
     "streams": streams,
+    "busy": busy,
     "chain": chain,
     "timers": timers,
     "idle": idle,

@@ -1,12 +1,16 @@
-//! Echo server, one task per connection: `echo-ours PORT`. SIGTERM ends it, as it ends any program.
+//! Echo server, one task per connection: `echo-ours PORT [BUSY_POLL_US]`. SIGTERM ends it, as it ends any program.
 
 use std::io;
+use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent::net::{TcpListener, TcpStream};
-use levent_bench::{BUFFER, listener};
+use levent::reactor::{Config, current};
+use levent_bench::{BUFFER, argument, listener};
 
 fn main() -> io::Result<()> {
+    let busy_poll = Duration::from_micros(argument(2, 0) as u64);
+    current::init(&Config::new().busy_poll(busy_poll))?;
     let listener = TcpListener::try_from(listener()?)?;
     levent::block_on(async {
         loop {

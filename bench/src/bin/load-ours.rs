@@ -1,16 +1,17 @@
 //! Closed-loop load for echo servers, from one thread on a bare epoll loop. Every byte that comes back is checked.
 //!
 //! ```text
-//! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS] [-b 1]
+//! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS] [-b 1] [-t THINK_US] [-l 1]
 //! load-ours count    -p PORT -P PID -c CONNECTIONS -s SIZE -n REQUESTS
 //! load-ours idle     -p PORT -P PID -c CONNECTIONS [-d SECONDS]
 //! ```
 //!
 //! Prints one line of `key=value`. `PID` is the server: its CPU clock is read at both ends of the measured window, so that the
 //! window of the requests and that of the time are the same. `-b 1` keeps the client busy instead of asleep, so that with one
-//! connection only the server's sleep is in the way. Wrong bytes and broken connections end the run with an error.
+//! connection only the server's sleep is in the way; so does `-t`, the time between an answer and the next message. `-l 1` prints the medium time until an answer.
+//! Wrong bytes and broken connections end the run with an error.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
@@ -38,15 +39,24 @@ fn pingpong(options: &Options) -> io::Result<()> {
     let warm = Duration::from_secs_f64(options.number("-w", 0.2));
     load.run(|_, now, start| now - start >= warm)?;
     let (cpu, requests, start) = (cpu_nanos_of(pid)?, load.requests, Instant::now());
+    if options.number("-l", 0.0) > 0.0 {
+        load.answer_ns = Some(Vec::new());
+    }
     let length = Duration::from_secs_f64(options.number("-d", 1.0));
     load.run(|_, now, start| now - start >= length)?;
     let cpu = cpu_nanos_of(pid)? - cpu;
     let requests = load.requests - requests;
     let seconds = start.elapsed().as_secs_f64();
-    println!(
+    print!(
         "requests={requests} seconds={seconds:.4} cpu_ns={cpu} cpu_ns_per_request={:.1}",
         cpu as f64 / requests as f64
     );
+    if let Some(mut answer_ns) = load.answer_ns {
+        answer_ns.sort_unstable();
+        let median = answer_ns.get(answer_ns.len() / 2).copied();
+        print!(" answer_ns_p50={}", median.unwrap_or_default());
+    }
+    println!();
     Ok(())
 }
 
@@ -96,6 +106,12 @@ struct Load {
     started: u64,
     /// The longest sleep: none for a busy client.
     wait_ms: i32,
+    /// How long after an answer the next message is sent.
+    think: Duration,
+    /// The connections that think, in the order in which they will be done.
+    thinking: VecDeque<(Instant, usize)>,
+    /// How long the answers took, if that is asked for.
+    answer_ns: Option<Vec<u64>>,
 }
 
 struct Connection {
@@ -103,6 +119,8 @@ struct Connection {
     number: u32,
     sent: usize,
     received: usize,
+    /// When the message was begun, if that is asked for.
+    begun: Option<Instant>,
 }
 
 impl Load {
@@ -125,8 +143,11 @@ impl Load {
                 number: 0,
                 sent: 0,
                 received: 0,
+                begun: None,
             });
         }
+        let think = Duration::from_micros(options.number("-t", 0.0) as u64);
+        let is_busy = options.number("-b", 0.0) > 0.0 || !think.is_zero();
         Ok(Load {
             epoll,
             connections,
@@ -135,11 +156,10 @@ impl Load {
             requests: 0,
             wanted: u64::MAX,
             started: 0,
-            wait_ms: if options.number("-b", 0.0) > 0.0 {
-                0
-            } else {
-                100
-            },
+            wait_ms: if is_busy { 0 } else { 100 },
+            think,
+            thinking: VecDeque::new(),
+            answer_ns: None,
         })
     }
 
@@ -174,6 +194,13 @@ impl Load {
             for &index in &ready {
                 self.advance(index as usize)?;
             }
+            while let Some(&(due, index)) = self.thinking.front() {
+                if due > now {
+                    break;
+                }
+                self.thinking.pop_front();
+                self.start(index)?;
+            }
         }
     }
 
@@ -186,6 +213,7 @@ impl Load {
         connection.number += 1;
         connection.sent = 0;
         connection.received = 0;
+        connection.begun = self.answer_ns.is_some().then(Instant::now);
         self.send(index)
     }
 
@@ -231,7 +259,15 @@ impl Load {
             connection.received = end;
             if end == size {
                 self.requests += 1;
-                return self.start(index);
+                if let (Some(answer_ns), Some(begun)) = (&mut self.answer_ns, connection.begun) {
+                    answer_ns.push(begun.elapsed().as_nanos() as u64);
+                }
+                if self.think.is_zero() {
+                    return self.start(index);
+                }
+                self.thinking
+                    .push_back((Instant::now() + self.think, index));
+                return Ok(());
             }
         }
     }
