@@ -28,7 +28,7 @@ use levent::{
     buffer::Eol,
     ctrl_c,
     net::{TcpListener, TcpStream},
-    spawn,
+    spawn, timeout,
 };
 
 const LINE_MAX: usize = 4 << 10;
@@ -76,7 +76,7 @@ async fn talk(mut stream: BufferedStream<TcpStream>) -> io::Result<()> {
             // The two errors that the client can still be told of.
             Err(error) if error.kind() == io::ErrorKind::QuotaExceeded => {
                 writeln!(stream.output(), "the line is too long")?;
-                break;
+                return take_leave(stream).await;
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 writeln!(stream.output(), "good night")?;
@@ -110,4 +110,23 @@ async fn talk(mut stream: BufferedStream<TcpStream>) -> io::Result<()> {
         stream.room().await?;
     }
     stream.close().await
+}
+
+/// Says what there is to say, and hears the client out, within bounds: closing a connection with unread input resets it, and the last line is lost.
+async fn take_leave(mut stream: BufferedStream<TcpStream>) -> io::Result<()> {
+    stream.close().await?;
+    let hear_out = async {
+        let mut left = 1 << 20;
+        while left > 0 {
+            let heard = stream.fill().await?;
+            if heard == 0 {
+                break;
+            }
+            left -= stream.input().drain(heard.min(left))?;
+        }
+        Ok(())
+    };
+    timeout(Duration::from_secs(1), hear_out)
+        .await
+        .unwrap_or(Ok(()))
 }

@@ -312,6 +312,45 @@ fn proxy_ends_what_is_dead() {
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
     let mut client = TcpStream::connect(&address).unwrap();
     assert!(!matches!(client.read(&mut [0]), Ok(1..)));
+    // What passed before an end that was none counts, too.
+    proxy.signal(SIGTERM);
+    let (_, rest) = proxy.finish();
+    let expected = "relayed 3 connections (3 failed), 5 bytes up, 5 bytes down";
+    assert_eq!(rest.trim_end(), expected);
+}
+
+/// Names instead of numbers are looked up; help is no error; what is not understood is, and says what is possible.
+#[test]
+fn proxy_reads_its_command_line() {
+    let _dog = Watchdog::new(30);
+    let Some((_echo, upstream)) = Example::serve("echo") else {
+        return;
+    };
+    let upstream = upstream.replace("127.0.0.1", "localhost");
+    let Some(mut proxy) = Example::start("proxy", &["localhost:0", &upstream]) else {
+        return;
+    };
+    let address = proxy.address();
+    round_trip(&mut TcpStream::connect(&address).unwrap(), b"by name");
+    drop(proxy);
+
+    for (arguments, code) in [
+        (&["--help"][..], 0),
+        (&["127.0.0.1:0", "127.0.0.1:1", "--rate", "0"], 2),
+        (&["127.0.0.1:0", "127.0.0.1:1", "--idle", "soon"], 2),
+        (&["127.0.0.1:0", "127.0.0.1:1", "--nonsense", "1"], 2),
+        (&["no address"], 1),
+    ] {
+        let quiet = |command: &mut std::process::Command| {
+            command.stderr(std::process::Stdio::null());
+        };
+        let Some(proxy) = Example::start_with("proxy", arguments, quiet) else {
+            return;
+        };
+        let (status, rest) = proxy.finish();
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+        assert_eq!(rest.starts_with("usage: proxy"), code == 0, "{rest}");
+    }
 }
 
 /// Lines are answered in order, many at once in one piece; a line that is too long ends the connection.
@@ -335,11 +374,15 @@ fn line_server_answers() {
     assert_eq!(lines.next().unwrap().unwrap(), "bye");
     assert!(lines.next().is_none());
 
-    let mut client = TcpStream::connect(&address).unwrap();
-    client.write_all(&[b'x'; 4096]).unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "the line is too long\n");
+    // Longer than it is read, so that the rest lies unread when the answer is given.
+    for len in [4096, 300_000] {
+        let mut client = TcpStream::connect(&address).unwrap();
+        client.write_all(&vec![b'x'; len]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "the line is too long\n");
+    }
     server.signal(SIGINT);
     assert!(server.finish().0.success());
 }

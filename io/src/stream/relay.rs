@@ -11,8 +11,10 @@
 //! 1. Bytes are taken from an input only when the other's output has room for them: dropped at any time, everything that was read is in one of the four buffers.
 //! 2. A timeout counts only while neither way moves.
 
-use std::future::{Future, poll_fn};
+use std::fmt;
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::waiters::Role;
@@ -49,17 +51,63 @@ use super::{BufferedStream, Direction};
 /// # Ok(()) })
 /// # }
 /// ```
-pub fn relay<A, B>(
-    a: &mut BufferedStream<A>,
-    b: &mut BufferedStream<B>,
-) -> impl Future<Output = io::Result<(u64, u64)>> {
-    let mut to_b = Way::default();
-    let mut to_a = Way::default();
-    poll_fn(move |cx| {
+pub fn relay<'a, A, B>(
+    a: &'a mut BufferedStream<A>,
+    b: &'a mut BufferedStream<B>,
+) -> Relay<'a, A, B> {
+    Relay {
+        a,
+        b,
+        to_b: Way::default(),
+        to_a: Way::default(),
+    }
+}
+
+/// The future of [`relay`].
+///
+/// Awaited by reference, it can be asked how far it came, whatever it ended with:
+///
+/// ```
+/// # use levent_io::stream::{pair, relay};
+/// # fn main() -> std::io::Result<()> {
+/// # levent_executor::block_on(async {
+/// # let (mut client, mut left) = pair();
+/// # let (mut right, server) = pair();
+/// client.write_all(b"hello").await?;
+/// client.flush().await?;
+/// drop(server);
+/// let mut relaying = relay(&mut left, &mut right);
+/// assert!((&mut relaying).await.is_err());
+/// assert_eq!(relaying.moved(), (5, 0));
+/// # Ok(()) })
+/// # }
+/// ```
+#[must_use = "futures do nothing unless they are awaited"]
+pub struct Relay<'a, A, B> {
+    a: &'a mut BufferedStream<A>,
+    b: &'a mut BufferedStream<B>,
+    to_b: Way,
+    to_a: Way,
+}
+
+impl<A, B> Relay<'_, A, B> {
+    /// How many bytes have been taken from the first stream for the second, and from the second for the first. Some of them may not have been sent yet.
+    #[must_use]
+    pub fn moved(&self) -> (u64, u64) {
+        (self.to_b.moved, self.to_a.moved)
+    }
+}
+
+impl<A, B> Future for Relay<'_, A, B> {
+    type Output = io::Result<(u64, u64)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
+        let this = &mut *self;
+        let (a, b) = (&mut *this.a, &mut *this.b);
         // Neither is late before it is known whether anything moves.
         a.hold_timeouts(true);
         b.hold_timeouts(true);
-        let moved = poll_ways(cx, (a, &mut to_b), (b, &mut to_a));
+        let moved = poll_ways(cx, (a, &mut this.to_b), (b, &mut this.to_a));
         a.hold_timeouts(false);
         b.hold_timeouts(false);
         if moved.is_pending() {
@@ -67,7 +115,15 @@ pub fn relay<A, B>(
             b.poll_late(cx).map_err(|error| error.named("second"))?;
         }
         moved
-    })
+    }
+}
+
+impl<A, B> fmt::Debug for Relay<'_, A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay")
+            .field("moved", &self.moved())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Both ways, until nothing changes any more: what one moved, or read ahead while it waited, is room or input for the other.
