@@ -76,7 +76,7 @@ pub use frame::{Decoder, Delimited, LengthPrefixed};
 pub use levent_reactor::lane::{Direction, Priority};
 pub use pair::{PairEnd, pair};
 pub use quota::Quota;
-pub use relay::{Relay, relay};
+pub use relay::{Relaying, relay};
 pub use seam::Socket;
 pub use settings::{DEFAULT_HIGH_MARK, DEFAULT_MAX_SINGLE};
 pub use stage::{Mode, Progress, Stage, StageFns, pass, stage};

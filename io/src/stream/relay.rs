@@ -54,8 +54,8 @@ use super::{BufferedStream, Direction};
 pub fn relay<'a, A, B>(
     a: &'a mut BufferedStream<A>,
     b: &'a mut BufferedStream<B>,
-) -> Relay<'a, A, B> {
-    Relay {
+) -> Relaying<'a, A, B> {
+    Relaying {
         a,
         b,
         to_b: Way::default(),
@@ -83,14 +83,14 @@ pub fn relay<'a, A, B>(
 /// # }
 /// ```
 #[must_use = "futures do nothing unless they are awaited"]
-pub struct Relay<'a, A, B> {
+pub struct Relaying<'a, A, B> {
     a: &'a mut BufferedStream<A>,
     b: &'a mut BufferedStream<B>,
     to_b: Way,
     to_a: Way,
 }
 
-impl<A, B> Relay<'_, A, B> {
+impl<A, B> Relaying<'_, A, B> {
     /// How many bytes have been taken from the first stream for the second, and from the second for the first. Some of them may not have been sent yet.
     #[must_use]
     pub fn moved(&self) -> (u64, u64) {
@@ -98,7 +98,7 @@ impl<A, B> Relay<'_, A, B> {
     }
 }
 
-impl<A, B> Future for Relay<'_, A, B> {
+impl<A, B> Future for Relaying<'_, A, B> {
     type Output = io::Result<(u64, u64)>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
@@ -118,9 +118,9 @@ impl<A, B> Future for Relay<'_, A, B> {
     }
 }
 
-impl<A, B> fmt::Debug for Relay<'_, A, B> {
+impl<A, B> fmt::Debug for Relaying<'_, A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay")
+        f.debug_struct("Relaying")
             .field("moved", &self.moved())
             .finish_non_exhaustive()
     }
