@@ -21,6 +21,12 @@ RUNTIMES = {
 }
 OURS = "levent, tasks"
 CONNECTIONS = (1, 64, 1000)
+# Other workloads on the same servers: title, the client's mode and its options.
+WORKLOADS = {
+    "64 B, 8,000 connections": ("pingpong", {"c": 8000, "w": 0.7}),
+    "16 KiB, 64 connections": ("pingpong", {"c": 64, "s": 16384, "w": 0.2}),
+    "connect, 64 B, close; 16 at a time": ("connect", {"c": 16}),
+}
 OPERATIONS = {
     "t1": {
         "t1_arm_cancel_ns": "arm and cancel",
@@ -40,6 +46,7 @@ OPERATIONS = {
 def compare(built, quick, tools):
     """Prints the tables and, but for a quick run, draws the chart. `tools` is what `measure.py` runs programs with."""
     echo(built, quick, tools)
+    others(built, quick, tools)
     micro(built, quick, tools, "t1", "Timers as futures")
     micro(built, quick, tools, "t2", "Tasks")
 
@@ -65,22 +72,38 @@ def ranged(values):
     return "{:.2f} ({:.2f} to {:.2f})".format(*spread(values))
 
 
+def against_bare(commands, rounds, tools, mode, **options):
+    """CPU per request of each server as multiples of the bare loop's, and the median of that."""
+    costs = {name: [] for name in commands}
+    for round_ in range(rounds):
+        for name in takes_turns(list(commands), round_):
+            with tools.server(name, command=commands[name]) as (port, process):
+                costs[name].append(tools.load(mode, port, process, **options)["cpu_ns_per_request"])
+    # By round: what disturbs the machine for seconds disturbs neighbours alike.
+    ratios = {name: [mine / bare for mine, bare in zip(costs[name], costs[BARE])] for name in commands}
+    return ratios, statistics.median(costs[BARE])
+
+
+def others(built, quick, tools):
+    commands = present(built, 0)
+    rounds, seconds = (3, 0.5) if quick else (7, 0.6)
+    columns = [against_bare(commands, rounds, tools, mode, d=seconds, **options) for mode, options in WORKLOADS.values()]
+    rows = [(name, *(ranged(ratios[name]) for ratios, _ in columns)) for name in commands]
+    rows[0] = (BARE, *(f"1 ({nanos:,.0f} ns)" for _, nanos in columns))
+    tools.table("Other workloads, server CPU, × a bare epoll loop", ["server", *WORKLOADS], rows, f"Median and range of {rounds} rounds, as above.")
+
+
 def echo(built, quick, tools):
     commands = present(built, 0)
     names = list(commands)
     rounds, seconds = (3, 0.5) if quick else (7, 0.6)
     ratios, nanos = {}, {}
     for connections in CONNECTIONS:
-        costs = {name: [] for name in names}
-        for round_ in range(rounds):
-            for name in takes_turns(names, round_):
-                with tools.server(name, command=commands[name]) as (port, process):
-                    result = tools.load("pingpong", port, process, c=connections, d=seconds, w=0.2, b=int(connections == 1))
-                costs[name].append(result["cpu_ns_per_request"])
-        nanos[connections] = statistics.median(costs[BARE])
+        found, nanos[connections] = against_bare(
+            commands, rounds, tools, "pingpong", c=connections, d=seconds, w=0.2, b=int(connections == 1)
+        )
         for name in names:
-            # By round: what disturbs the machine for seconds disturbs neighbours alike.
-            ratios[name, connections] = [mine / bare for mine, bare in zip(costs[name], costs[BARE])]
+            ratios[name, connections] = found[name]
     rows = [(name, *(ranged(ratios[name, connections]) for connections in CONNECTIONS)) for name in names]
     rows[0] = (BARE, *(f"1 ({nanos[connections]:,.0f} ns)" for connections in CONNECTIONS))
     tools.table(

@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import compare
+import growth
 
 BUILT = sys.argv[1]
 QUICK = "--quick" in sys.argv
@@ -336,6 +337,16 @@ def busy():
     )
 
 
+def fairness():
+    late = micro("micro-ours", "heartbeat")
+    table(
+        "A timer of 10 ms beside 1,000 tasks that are always ready and 100 sockets that always have data",
+        ["late, median, µs", "late, 99 of 100, µs"],
+        [(f"{late['heartbeat_p50_us']:.0f}", f"{late['heartbeat_p99_us']:.0f}")],
+        "All on one thread, which has a cpu of its own.",
+    )
+
+
 def idle():
     rows = []
     for name, (_, _, own) in SERVERS.items():
@@ -393,19 +404,24 @@ def peers(*names):
 
 
 def chain():
-    names = peers("micro-ours-reactor", "micro-libevent", "micro-epoll")
+    names = peers("micro-ours-reactor", "micro-ours", "micro-libevent", "micro-epoll")
+    pairs = [("micro-ours-reactor", "micro-libevent"), ("micro-ours-reactor", "micro-epoll"), ("micro-ours", "micro-epoll")]
+    called = {"micro-ours-reactor": "callbacks", "micro-ours": "a task per socket"}
     rows = []
     for shape in ((100, 1, 100), (1000, 100, 1000), (8000, 1000, 8000)):
         costs = {name: [] for name in names}
         for round_ in range(5 if QUICK else 15):
             for name in names[round_ % len(names) :] + names[: round_ % len(names)]:
                 costs[name].append(micro(name, "chain", *shape)["chain_cpu_ns"])
-        ours = costs["micro-ours-reactor"]
-        for name in names[1:]:
-            ratios = sorted(mine / theirs for mine, theirs in zip(ours, costs[name]))
+        for mine, name in pairs:
+            if name not in costs:
+                continue
+            ours = costs[mine]
+            ratios = sorted(one / other for one, other in zip(ours, costs[name]))
             rows.append(
                 (
                     ", ".join(map(str, shape)),
+                    called[mine],
                     name,
                     f"{statistics.median(ours):,.0f}",
                     f"{statistics.median(costs[name]):,.0f}",
@@ -415,8 +431,8 @@ def chain():
                 )
             )
     table(
-        "Chains of socket pairs, CPU per step: callbacks of levent against others",
-        ["pairs, active, writes", "against", "ours, ns", "theirs, ns", "ratio (median of rounds)", "ratio of the best", "all rounds"],
+        "Chains of socket pairs, CPU per step",
+        ["pairs, active, writes", "levent with", "against", "ours, ns", "theirs, ns", "ratio (median of rounds)", "ratio of the best", "all rounds"],
         rows,
         "User and system time of a receive, a send and a share of a wait; the programs taking turns.",
     )
@@ -450,13 +466,17 @@ ALL = {
     "cpu": cpu,
     "streams": streams,
     "busy": busy,
+    "fairness": fairness,
     "chain": chain,
     "timers": timers,
     "idle": idle,
     "build": build,
 }
-# Not among all: other people's crates are built for those who ask.
-ASKED = {"peers": lambda: compare.compare(BUILT, QUICK, sys.modules[__name__])}
+# Not among all: other people's crates are built for those who ask, and ten million timers take their time.
+ASKED = {
+    "peers": lambda: compare.compare(BUILT, QUICK, sys.modules[__name__]),
+    "growth": lambda: growth.growth(QUICK, sys.modules[__name__]),
+}
 NEEDS = {"calls": "strace", "notify": "strace", "instructions": "valgrind", "allocations": "valgrind"}
 
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS] [-b 1] [-t THINK_US] [-l 1]
+//! load-ours connect  -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS
 //! load-ours count    -p PORT -P PID -c CONNECTIONS -s SIZE -n REQUESTS
 //! load-ours idle     -p PORT -P PID -c CONNECTIONS [-d SECONDS]
 //! ```
@@ -26,9 +27,10 @@ fn main() -> io::Result<()> {
     let options = Options::read()?;
     match std::env::args().nth(1).as_deref() {
         Some("pingpong") => pingpong(&options),
+        Some("connect") => connects(&options),
         Some("count") => count(&options),
         Some("idle") => idle(&options),
-        _ => Err(invalid("the mode is pingpong, count or idle")),
+        _ => Err(invalid("the mode is pingpong, connect, count or idle")),
     }
 }
 
@@ -57,6 +59,26 @@ fn pingpong(options: &Options) -> io::Result<()> {
         print!(" answer_ns_p50={}", median.unwrap_or_default());
     }
     println!();
+    Ok(())
+}
+
+/// A connection, one message and its answer, and the end, again and again.
+fn connects(options: &Options) -> io::Result<()> {
+    let pid = options.number("-P", 0.0) as i32;
+    let mut load = Load::connect(options)?;
+    load.renews = true;
+    load.begin()?;
+    load.run(|load, _, _| load.requests >= 200)?;
+    let (cpu, requests, start) = (cpu_nanos_of(pid)?, load.requests, Instant::now());
+    let length = Duration::from_secs_f64(options.number("-d", 1.0));
+    load.run(|_, now, start| now - start >= length)?;
+    let cpu = cpu_nanos_of(pid)? - cpu;
+    let requests = load.requests - requests;
+    println!(
+        "requests={requests} seconds={:.4} cpu_ns={cpu} cpu_ns_per_request={:.1}",
+        start.elapsed().as_secs_f64(),
+        cpu as f64 / requests as f64
+    );
     Ok(())
 }
 
@@ -112,6 +134,9 @@ struct Load {
     thinking: VecDeque<(Instant, usize)>,
     /// How long the answers took, if that is asked for.
     answer_ns: Option<Vec<u64>>,
+    /// Each message has a connection of its own.
+    renews: bool,
+    port: u16,
 }
 
 struct Connection {
@@ -134,10 +159,7 @@ impl Load {
         let epoll = Epoll::new(1024)?;
         let mut connections = Vec::new();
         for index in 0..options.number("-c", 1.0) as u64 {
-            let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            epoll.add(&stream, EPOLLIN | EPOLLOUT | EPOLLET, index)?;
+            let stream = connected(&epoll, port, index)?;
             connections.push(Connection {
                 stream,
                 number: 0,
@@ -160,6 +182,8 @@ impl Load {
             think,
             thinking: VecDeque::new(),
             answer_ns: None,
+            renews: false,
+            port,
         })
     }
 
@@ -262,6 +286,10 @@ impl Load {
                 if let (Some(answer_ns), Some(begun)) = (&mut self.answer_ns, connection.begun) {
                     answer_ns.push(begun.elapsed().as_nanos() as u64);
                 }
+                if self.renews {
+                    self.connections[index].stream =
+                        connected(&self.epoll, self.port, index as u64)?;
+                }
                 if self.think.is_zero() {
                     return self.start(index);
                 }
@@ -271,6 +299,15 @@ impl Load {
             }
         }
     }
+}
+
+/// A connection to the server, watched as the one of this number.
+fn connected(epoll: &Epoll, port: u16, index: u64) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    epoll.add(&stream, EPOLLIN | EPOLLOUT | EPOLLET, index)?;
+    Ok(stream)
 }
 
 /// Marks a message, so that no other connection's and no earlier one can pass for it.

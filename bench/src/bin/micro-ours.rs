@@ -8,6 +8,9 @@
 //! | `t3 N REPS` | N round trips between two sleeping loops on two cpus, over channels |
 //! | `chain N A W` | N sockets in a ring, A bytes started, W passed on |
 //! | `cascade N` | N sockets with a timeout each, one byte through all of them, from nothing |
+//! | `heartbeat` | how late a timer of 10 ms is beside tasks that are always ready and sockets that always have data |
+//! | `grow-timers N` | N timers armed, cancelled, and (from 10,000 on) expired, at a time |
+//! | `grow-tasks N` | N tasks spawned, ten yields of each, and joined |
 //!
 //! With `MEASURE_QUICK` set there are fewer rounds, and no million timers.
 
@@ -41,10 +44,13 @@ fn main() -> io::Result<()> {
         "t3" => round_trips(argument(2, 100_000), argument(3, rounds())),
         "chain" => return chain(argument(2, 100), argument(3, 1), argument(4, 100)),
         "cascade" => cascade(argument(2, 100)),
+        "heartbeat" => block_on(heartbeat())?,
+        "grow-timers" => block_on(grow_timers(argument(2, 1000))),
+        "grow-tasks" => block_on(grow_tasks(argument(2, 1000))),
         other => {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
-                format!("no test {other:?}: t1, t1common, t2, t3, chain or cascade"),
+                format!("no test {other:?}: the page of this program has them"),
             ));
         }
     }
@@ -130,6 +136,109 @@ fn armed(after: Duration, cx: &mut Context<'_>) -> Timer {
     let polled = Pin::new(&mut timer).poll(cx);
     debug_assert!(polled.is_pending());
     timer
+}
+
+/// A hundred busy sockets and a thousand tasks that yield all the time, and a timer among them.
+async fn heartbeat() -> io::Result<()> {
+    const PERIOD: Duration = Duration::from_millis(10);
+    let mut hogs: Vec<Task<()>> = (0..1000).map(|_| spawn(yields(u32::MAX))).collect();
+    let (readers, writers) = socket_pairs(100)?;
+    for (reader, writer) in readers.into_iter().zip(writers) {
+        let mut reader = Async::new_nonblocking(reader)?;
+        hogs.push(spawn(async move {
+            let mut bytes = [0; 64];
+            while (&writer).write_all(&bytes).is_ok() && reader.read_exact(&mut bytes).await.is_ok()
+            {
+            }
+        }));
+    }
+    let beats = if is_quick() { 100 } else { 500 };
+    let mut late_us = Vec::with_capacity(beats);
+    let mut due = Instant::now() + PERIOD;
+    for _ in 0..beats {
+        Timer::at(due).await;
+        let now = Instant::now();
+        late_us.push(now.duration_since(due).as_nanos() as f64 / 1e3);
+        due = now + PERIOD;
+    }
+    drop(hogs);
+    late_us.sort_by(f64::total_cmp);
+    for (name, share) in [("heartbeat_p50_us", 50), ("heartbeat_p99_us", 99)] {
+        print(name, vec![late_us[(beats - 1) * share / 100]]);
+    }
+    Ok(())
+}
+
+/// So many at a time, as often as makes a million.
+async fn grow_timers(count: usize) {
+    let counted = Arc::new(Count(AtomicUsize::new(0)));
+    let waker = Waker::from(counted.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut random = Random(5);
+    let repeats = (OPERATIONS / count).max(1);
+    let (mut arm, mut cancel) = (0.0, 0.0);
+    for _ in 0..repeats {
+        let mut waiting = Vec::with_capacity(count);
+        let start = cpu_nanos();
+        for _ in 0..count {
+            let later = u64::from(random.number()) % 10_000_000;
+            waiting.push(armed(Duration::from_micros(60_000_000 + later), &mut cx));
+        }
+        let is_armed = cpu_nanos();
+        drop(waiting);
+        arm += is_armed - start;
+        cancel += cpu_nanos() - is_armed;
+    }
+    let each = (repeats * count) as f64;
+    print("grow_arm_ns", vec![arm / each]);
+    print("grow_cancel_ns", vec![cancel / each]);
+    if count < 10_000 {
+        // Waking up for them would cost more than they do.
+        return;
+    }
+    // A microsecond for each to be armed, and then one after the other every 100 ns.
+    let start = Instant::now();
+    let first = Duration::from_micros(count as u64 + 10_000);
+    let span = count as u64 * 100;
+    let waiting: Vec<Timer> = (0..count)
+        .map(|_| {
+            let later = u64::from(random.number()) % span;
+            let due = first + Duration::from_nanos(later);
+            armed(due.saturating_sub(start.elapsed()), &mut cx)
+        })
+        .collect();
+    let early = counted.0.load(Ordering::Relaxed);
+    let cpu = cpu_nanos();
+    while counted.0.load(Ordering::Relaxed) < count {
+        Timer::after(Duration::from_millis(2)).await;
+    }
+    if early > count / 100 {
+        eprintln!("note: {early} of {count} expired while others were armed");
+    }
+    let expired = (count - early) as f64;
+    print("grow_expire_ns", vec![(cpu_nanos() - cpu) / expired]);
+    drop(waiting);
+}
+
+async fn grow_tasks(count: usize) {
+    const YIELDS: u32 = 10;
+    let repeats = (OPERATIONS / count).max(1);
+    let (mut spawned, mut yielded) = (0.0, 0.0);
+    for _ in 0..repeats {
+        let start = cpu_nanos();
+        let mut batch = Vec::with_capacity(count);
+        batch.extend((0..count).map(|_| spawn(async {})));
+        join(&mut batch).await;
+        let is_spawned = cpu_nanos();
+        batch.extend((0..count).map(|_| spawn(yields(YIELDS))));
+        join(&mut batch).await;
+        let whole = cpu_nanos() - is_spawned;
+        spawned += is_spawned - start;
+        yielded += (whole - (is_spawned - start)).max(0.0);
+    }
+    let each = (repeats * count) as f64;
+    print("grow_spawn_ns", vec![spawned / each]);
+    print("grow_yield_ns", vec![yielded / each / f64::from(YIELDS)]);
 }
 
 async fn tasks() {
@@ -252,7 +361,7 @@ fn chain(count: usize, active: usize, writes: usize) -> io::Result<()> {
         for _ in 0..10 {
             yield_now().await;
         }
-        let mut samples = Vec::new();
+        let (mut samples, mut costs) = (Vec::new(), Vec::new());
         for _ in 0..25 {
             ring.received.set(0);
             ring.sent.set(active);
@@ -260,11 +369,13 @@ fn chain(count: usize, active: usize, writes: usize) -> io::Result<()> {
             for i in 0..active {
                 (&writers[i * (count / active)]).write_all(b"e")?;
             }
-            let start = Instant::now();
+            let (start, cpu) = (Instant::now(), cpu_nanos());
             ring.is_quiet().await;
             samples.push(micros_since(start));
+            costs.push((cpu_nanos() - cpu) / (active + writes) as f64);
         }
         print("chain_us", samples);
+        print("chain_cpu_ns", costs);
         Ok(())
     })
 }

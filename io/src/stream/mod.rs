@@ -168,10 +168,10 @@ impl<S: seam::Socket> BufferedStream<S> {
     /// priority: set it before a filter or TLS is put over the stream. What timers wake, a rate limit's next tick among them, has the usual one.
     pub fn set_priority(&mut self, priority: Priority) {
         if let Some(socket) = &self.transport {
-            socket.source().set_priority(priority);
+            socket.registration().set_priority(priority);
         } else if let Some(connecting) = &mut self.connecting {
             connecting.prepare(Box::new(move |socket| {
-                socket.source().set_priority(priority);
+                socket.registration().set_priority(priority);
             }));
         }
     }
@@ -180,7 +180,7 @@ impl<S: seam::Socket> BufferedStream<S> {
     #[must_use]
     pub fn priority(&self) -> Priority {
         let socket = self.transport.as_ref();
-        socket.map_or(Priority::Normal, |socket| socket.source().priority())
+        socket.map_or(Priority::Normal, |socket| socket.registration().priority())
     }
 }
 

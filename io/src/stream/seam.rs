@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
-use levent_reactor::lane::{Direction, Source};
+use levent_reactor::lane::Direction;
 
 use crate::Buffer;
 use crate::net::TcpStream;
@@ -64,11 +64,10 @@ impl Socket for TcpStream {}
 impl Socket for UnixStream {}
 
 pub(crate) mod sealed {
-    use super::{Buffer, Context, Poll, Source, io};
+    use super::{Buffer, Context, Poll, io};
+    use crate::copy::Registered;
 
-    pub trait Fill {
-        fn source(&self) -> &Source;
-
+    pub trait Fill: Registered {
         fn poll_fill(
             &mut self,
             cx: &mut Context<'_>,
@@ -89,10 +88,6 @@ pub(crate) mod sealed {
 macro_rules! socket_fill {
     ($handle:ident, short_reads_tell: $tells:literal) => {
         impl sealed::Fill for $handle {
-            fn source(&self) -> &Source {
-                self.async_io().source()
-            }
-
             #[inline]
             fn poll_fill(
                 &mut self,
