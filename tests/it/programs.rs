@@ -249,6 +249,65 @@ fn proxy_passes_everything_on() {
     }
 }
 
+/// Two ends of a tunnel before an echo server: everything comes back, an answer at once, and a half-closed connection to its end; what lies between is zlib, and less
+/// than what was sent.
+#[test]
+fn zlib_tunnel_passes_everything_on() {
+    let _dog = Watchdog::new(60);
+    let Some((_echo, upstream)) = Example::serve("echo") else {
+        return;
+    };
+    let Some(mut far) = Example::start("zlib_tunnel", &["unpack", "127.0.0.1:0", &upstream]) else {
+        return;
+    };
+    // A look at what passes between the two.
+    let far_address = far.address();
+    let Some(mut proxy) = Example::start("proxy", &["127.0.0.1:0", &far_address]) else {
+        return;
+    };
+    let between = proxy.address();
+    let Some(mut near) = Example::start("zlib_tunnel", &["pack", "127.0.0.1:0", &between]) else {
+        return;
+    };
+    let mut client = TcpStream::connect(near.address()).unwrap();
+    round_trip(&mut client, b"one line, and no more before the answer");
+    let sent = b"the same again and again, ".repeat(40_000);
+    let mut out = client.try_clone().unwrap();
+    let sending = thread::spawn({
+        let sent = sent.clone();
+        move || {
+            out.write_all(&sent).unwrap();
+            out.shutdown(Shutdown::Write).unwrap();
+        }
+    });
+    let mut received = Vec::new();
+    client.read_to_end(&mut received).unwrap();
+    sending.join().unwrap();
+    assert!(
+        received == sent,
+        "{} bytes of {}",
+        received.len(),
+        sent.len()
+    );
+    proxy.signal(SIGTERM);
+    let (_, rest) = proxy.finish();
+    let (up, down) = summary_of_proxy(&rest);
+    assert!(up > 0 && up < sent.len() as u64 / 10, "{rest}");
+    assert!(down > 0 && down < sent.len() as u64 / 10, "{rest}");
+}
+
+/// The bytes up and down that a proxy prints at its end.
+fn summary_of_proxy(rest: &str) -> (u64, u64) {
+    let numbers: Vec<u64> = rest
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    match numbers[..] {
+        [_, _, up, down] => (up, down),
+        _ => panic!("{rest}"),
+    }
+}
+
 /// A limit of 100 kB/s: after 300 kB some two seconds have passed, as a second's worth may come at once.
 #[test]
 fn proxy_keeps_its_rate() {
