@@ -110,22 +110,19 @@ impl<S> BufferedStream<S> {
         if let Some(end) = &self.reading.end {
             return Poll::Ready(end.answer(Direction::Read));
         }
-        let mut room = most.saturating_sub(self.input.len());
-        if self.timing.is_some() && room > 0 {
-            room = room.min(self.poll_quota(cx.waker(), role == Role::Reader));
-        }
-        let side = &mut self.reading;
-        if !side.is_enabled || room == 0 {
+        let room = most.saturating_sub(self.input.len());
+        if !self.reading.is_enabled || room == 0 {
             return Poll::Pending;
+        }
+        let mut want = room.min(self.reading.next_fill());
+        if self.timing.is_some() && self.transport.is_some() {
+            want = ready!(self.poll_allowance(cx, role, want));
         }
         let Some(transport) = &mut self.transport else {
             return self.check_late(Direction::Read, cx, role);
         };
-        let mut want = room.min(side.next_fill());
-        if let Some(timing) = &mut self.timing {
-            want = ready!(timing.poll_grant(Direction::Read, want, cx));
-        }
         let filled = (self.seam)(transport, cx, Request::Fill(&mut self.input, want));
+        let side = &mut self.reading;
         match filled {
             Poll::Ready(Ok(0)) => {
                 self.ended(Direction::Read, End::Eof);
@@ -151,6 +148,19 @@ impl<S> BufferedStream<S> {
                     false => Poll::Pending,
                 }
             }
+        }
+    }
+
+    /// How much of `want` the rate limits and the quota let in now. Asked right before the transport is, and in this order: what the quota lets beyond its limit is
+    /// read at once, or given back.
+    fn poll_allowance(&mut self, cx: &mut Context<'_>, role: Role, want: usize) -> Poll<usize> {
+        let Some(timing) = &mut self.timing else {
+            return Poll::Ready(want);
+        };
+        let want = ready!(timing.poll_grant(Direction::Read, want, cx));
+        match self.poll_quota(cx.waker(), role == Role::Reader) {
+            0 => Poll::Pending,
+            room => Poll::Ready(want.min(room)),
         }
     }
 

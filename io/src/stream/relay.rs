@@ -272,6 +272,17 @@ impl<S> BufferedStream<S> {
 
     /// Has a direction waited too long that waits now?
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Result<(), Failed> {
+        if self.connecting.is_some() && self.poll_connected(cx).is_ready() {
+            // Its end concerns both directions.
+            if let Some(Err(error)) = self
+                .writing
+                .end
+                .as_ref()
+                .map(|end| end.answer(Direction::Write))
+            {
+                return Err(Failed::Writing(error));
+            }
+        }
         for direction in [Direction::Read, Direction::Write] {
             let waits = self
                 .timing

@@ -3,11 +3,13 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_executor::{block_on, spawn, yield_now};
 use levent_io::BufferedStream;
+use levent_io::limit::Limit;
 use levent_io::stream::{Direction, PairEnd, Quota, pair};
 
 use crate::behaviour::{counting, poll_with};
@@ -247,4 +249,29 @@ fn raised_limit_lets_go() {
     assert_eq!(count.get(), 1);
     assert!(poll_with(&mut reader.event(), &waker).is_pending());
     assert_eq!(reader.input_len(), 9_000);
+}
+
+/// Who cannot read for other reasons, being disabled or without allowance, does not keep the others from going beyond the limit.
+#[test]
+fn the_held_up_hold_nobody_up() {
+    let scarce = Limit::every(Duration::from_secs(3600))
+        .and_then(|limit| limit.read(SMALL as u64, SMALL as u64))
+        .unwrap();
+    for is_limited in [false, true] {
+        let quota = Quota::new(2 * SMALL);
+        let (_first, mut held_up) = receiver(&quota, 9_000);
+        let (_second, mut other) = receiver(&quota, 9_000);
+        if is_limited {
+            held_up.set_limit(Some(scarce));
+        }
+        for stream in [&mut held_up, &mut other] {
+            assert!(poll_with(&mut stream.fill(), Waker::noop()).is_ready());
+        }
+        if !is_limited {
+            held_up.disable(Direction::Read);
+        }
+        assert!(poll_with(&mut pin!(held_up.peek(9_000)), Waker::noop()).is_pending());
+        assert_eq!(held_up.input_len(), SMALL);
+        assert!(poll_with(&mut pin!(other.peek(9_000)), Waker::noop()).is_ready());
+    }
 }

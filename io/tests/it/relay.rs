@@ -207,3 +207,34 @@ fn draining_is_no_silence() {
         assert_eq!(relaying.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     });
 }
+
+/// A stream that still connects has its write timeout for that, and is as dead afterwards as anywhere (BE-46).
+#[test]
+fn late_connect_ends_it() {
+    block_on(async {
+        let settings = levent_reactor::net::listen_tcp(&"127.0.0.1:0".parse().unwrap(), 0).unwrap();
+        let address = settings.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        // A full queue, as in the test of the connect alone.
+        for _ in 0..8 {
+            let mut upstream = BufferedStream::connecting(address);
+            upstream.set_timeouts(None, Some(Duration::from_millis(20)));
+            let (_client, mut left) = pair();
+            let relaying = relay(&mut left, &mut upstream);
+            let waited = async {
+                levent_timer::sleep(Duration::from_millis(200)).await;
+                Ok((0, 0))
+            };
+            if let Err(error) = futures_lite::future::or(relaying, waited).await {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                assert!(error.to_string().contains("second stream"), "{error}");
+                let dead = futures_lite::future::poll_once(upstream.fill()).await;
+                let dead = dead.expect("it goes on connecting").unwrap_err();
+                assert_eq!(dead.kind(), io::ErrorKind::TimedOut);
+                return;
+            }
+            waiting.push(upstream);
+        }
+        panic!("the queue takes everybody");
+    });
+}
