@@ -23,7 +23,7 @@ use std::task::{Context, Poll, Waker};
 use levent_reactor::{Wait, current};
 use waker_fn::waker_fn;
 
-use crate::budget::{budget, count_polls, polls, polls_since};
+use crate::budget::{budget, count_polls, polls, polls_since, weight};
 use crate::driver::Bell;
 use crate::flags::Flags;
 use crate::queue::AtHome;
@@ -136,7 +136,7 @@ impl Call {
                 if poll.is_ready() {
                     return poll;
                 }
-                count_polls(1);
+                count_polls(weight(budget.operations_per_poll));
             }
             let is_idle = !tasks.has_work() && !self.flags.is_woken();
             if is_idle || polls_since(start) >= limit {

@@ -4,6 +4,8 @@
 
 use std::cell::Cell;
 
+use levent_reactor::current;
+
 thread_local! {
     // Const and without a destructor: readable at any time, the thread's teardown included.
     static BUDGET: Cell<Budget> = const { Cell::new(Budget::DEFAULT) };
@@ -27,13 +29,14 @@ pub struct Budget {
     ///
     /// A [`LocalExecutor`](crate::LocalExecutor) that runs inside `block_on` may make as many once more before it gives way.
     ///
+    /// A poll that made many operations on sockets and timers counts as one more for every four of them, so that some 256 operations pass between two turns.
+    ///
     /// A turn that does not sleep costs a system call, some 200 ns: spread over 64 polls that is 3 ns each, next to a poll's
     /// own 50 ns and more. At a few microseconds per poll, a timer is late by a fraction of a millisecond.
     pub polls_per_turn: u32,
     /// Operations on sockets and timers that may succeed within one poll before the task has to yield. Default 128.
     ///
-    /// An operation costs about a microsecond, so that even 64 tasks that never run dry leave the reactor waiting for some
-    /// 8 ms at worst.
+    /// An operation costs a microsecond or a few, so that a task that never runs dry holds the others up for some tenths of a millisecond.
     pub operations_per_poll: u32,
     /// How many polls of more urgent tasks may pass over one that is queued, before it has its turn. Default 32. See
     /// [`Priority`](levent_reactor::lane::Priority).
@@ -54,6 +57,15 @@ impl Default for Budget {
     fn default() -> Budget {
         Budget::DEFAULT
     }
+}
+
+/// How many operations weigh as much as a poll without any.
+const OPERATIONS_PER_POLL: usize = 4;
+
+/// As how many polls the one counts that has just ended, and that began with this budget.
+#[inline]
+pub(crate) fn weight(operations: u32) -> usize {
+    1 + operations.saturating_sub(current::budget_left()) as usize / OPERATIONS_PER_POLL
 }
 
 /// The bounds of this thread.

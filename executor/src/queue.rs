@@ -28,7 +28,7 @@ use std::task::Waker;
 use levent_reactor::current;
 use levent_reactor::lane::Priority;
 
-use crate::budget::{budget, count_polls};
+use crate::budget::{budget, count_polls, weight};
 use crate::foreign::{Foreign, Pushed};
 use crate::levels::Levels;
 use crate::sleeper::Unparker;
@@ -256,22 +256,22 @@ impl<'q> AtHome<'q> {
         !home.ready.borrow().is_empty() || home.is_ranked.get() || self.queue.foreign.is_waiting()
     }
 
-    /// Runs each of the tasks that are queued now, but at most `limit`. Returns how many ran.
+    /// Runs each of the tasks that are queued now, but at most `limit`, by their [weight]. Returns how many ran.
     pub(crate) fn run_queued(self, limit: usize, operations: u32) -> usize {
         self.collect();
-        let queued = self.home.queued().min(limit);
+        let queued = self.home.queued();
         if queued == 0 {
             return 0;
         }
-        self.run_each(queued, operations)
+        self.run_each(queued, limit, operations)
     }
 
-    /// Runs tasks until none is queued, but at most `limit`. Returns how many ran.
+    /// Runs tasks until none is queued, but at most `limit`, by their [weight]. Returns how many ran.
     pub(crate) fn run_up_to(self, limit: usize, operations: u32) -> usize {
         let mut ran = 0;
         while ran < limit {
             self.collect();
-            let more = self.run_each(limit - ran, operations);
+            let more = self.run_each(usize::MAX, limit - ran, operations);
             if more == 0 {
                 break;
             }
@@ -280,10 +280,11 @@ impl<'q> AtHome<'q> {
         ran
     }
 
-    fn run_each(self, limit: usize, operations: u32) -> usize {
+    /// So many tasks at most, and so many by weight.
+    fn run_each(self, tasks: usize, limit: usize, operations: u32) -> usize {
         let _running = Running::begin(&self.home.running);
-        let mut ran = 0;
-        while ran < limit {
+        let (mut left, mut ran) = (tasks, 0);
+        while left > 0 && ran < limit {
             // The queue may be shorter than it was: a task that calls `block_on` runs the others.
             let Some(runnable) = self.home.pop() else {
                 break;
@@ -291,7 +292,8 @@ impl<'q> AtHome<'q> {
             current::refill(operations);
             // The cell hands a panic on to the task's awaiter. It unwinds only with a detached task's payload that panics when dropped.
             runnable.run();
-            ran += 1;
+            left -= 1;
+            ran += weight(operations);
         }
         count_polls(ran);
         ran

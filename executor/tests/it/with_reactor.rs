@@ -405,3 +405,38 @@ fn urgent_tasks_first_and_none_starves() {
     let fair = polls.len() / 302;
     assert!(urgent > 2 * fair, "{urgent} of {}", polls.len());
 }
+
+/// Tasks that use up their budgets do not keep the reactor waiting for as many operations as all their budgets together (promise 6).
+#[test]
+fn operations_count_towards_the_turn() {
+    let operations = Rc::new(Cell::new(0u32));
+    let mut most = 0;
+    block_on(async {
+        let _hogs: Vec<_> = (0..64)
+            .map(|_| {
+                let operations = Rc::clone(&operations);
+                spawn(poll_fn(move |cx| {
+                    while current::spend(cx).is_ready() {
+                        operations.set(operations.get() + 1);
+                    }
+                    Poll::<()>::Pending
+                }))
+            })
+            .collect();
+        yield_now().await;
+        let (here, there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let source = Source::new(here.as_fd()).unwrap();
+        for _ in 0..50 {
+            let before = operations.get();
+            // It waits first, so that only a turn of the reactor finds the byte.
+            let read = poll_fn(|cx| source.poll_io(Direction::Read, cx, || (&here).read(&mut [0])));
+            let (read, _) = zip(read, async { (&there).write_all(b"x") }).await;
+            read.unwrap();
+            most = most.max(operations.get() - before);
+        }
+        source.release();
+    });
+    // Two turns at the most, of 256 operations and a poll's 128 each.
+    assert!(most <= 2 * (256 + 128), "{most} operations");
+}

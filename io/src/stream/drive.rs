@@ -314,7 +314,7 @@ impl<S> BufferedStream<S> {
         let Some(timing) = &mut self.timing else {
             return Poll::Pending;
         };
-        if !current::has_budget() {
+        if current::budget_left() == 0 {
             // Perhaps it was not asked, because the task has done enough for one poll. The next one tells.
             cx.waker().wake_by_ref();
             return Poll::Pending;

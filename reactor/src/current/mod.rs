@@ -208,11 +208,11 @@ pub fn spend(cx: &mut Context<'_>) -> Poll<()> {
     Poll::Ready(())
 }
 
-/// Has the current poll operations left? If not, a leaf future's `Pending` may mean no more than that.
+/// How many operations has the current poll left? With none, a leaf future's `Pending` may mean no more than that.
 #[inline]
 #[must_use]
-pub fn has_budget() -> bool {
-    BUDGET.get() > 0
+pub fn budget_left() -> u32 {
+    BUDGET.get()
 }
 
 /// The count has come down to zero. Outside a loop nobody refills it, and nothing is to be bounded: it starts again.
