@@ -37,6 +37,7 @@
 //! | from one stream to another | [`copy`](fn@copy), [`copy_bidirectional`], [`splice`](fn@splice), [`send_file`](fn@send_file); of buffered ones: [`stream::relay`] |
 //! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |
 //! | signals | [`ctrl_c`], [`Signals`]; the numbers: [`signal`] |
+//! | child processes | [`process`] |
 //! | the loop itself, with callbacks | [`reactor`] |
 //! | TLS | `levent::tls`, with the feature `tls` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
@@ -72,7 +73,7 @@ pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yi
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use levent_io::tls;
 pub use levent_io::{
-    Async, Buffer, BufferedStream, buffer, copy, copy_bidirectional, copy_buf, limit, net,
+    Async, Buffer, BufferedStream, buffer, copy, copy_bidirectional, copy_buf, limit, net, process,
     send_file, splice, splice_bidirectional, stream,
 };
 pub use levent_signal::{CtrlC, Signals, ctrl_c};

@@ -19,6 +19,8 @@
 //! [`Buffer`] is a queue of bytes, libevent's evbuffer; it needs no reactor, and knows nothing of tasks. [`BufferedStream`] is a
 //! stream with two of them, libevent's bufferevent.
 //!
+//! [`process`] has child processes, whose pipes are such streams and whose end is awaited like anything else.
+//!
 //! # What holds everywhere
 //!
 //! 1. **The operation comes first.** It is tried before anything is waited for, so that what is there already is
@@ -55,6 +57,7 @@ mod copy;
 pub mod limit;
 pub mod net;
 mod operations;
+pub mod process;
 mod raw_mut;
 mod ready;
 mod sockets;

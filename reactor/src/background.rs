@@ -4,6 +4,7 @@
 //! that does nothing else; a program that only uses our loops never has it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
@@ -13,6 +14,27 @@ use crate::sys::fork;
 
 /// The base and the count of forks when it was started: its thread does not live on in a forked child.
 static BACKGROUND: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
+
+/// The descriptor of the background base's backend, for an outer loop that wants to know when there is something to do; `None` where it cannot be
+/// shared, which is everywhere but on epoll. The base is started now if need be.
+///
+/// Nothing must be registered or changed through it. A forked child has a base of its own, and another descriptor.
+///
+/// # Errors
+///
+/// The base's or the thread's, if it cannot be started.
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let descriptor = levent_reactor::background::descriptor()?;
+/// println!("{descriptor:?}");
+/// # Ok(()) }
+/// ```
+pub fn descriptor() -> io::Result<Option<Arc<OwnedFd>>> {
+    Ok(base()?.descriptor.clone())
+}
 
 /// The background base, started now if need be.
 pub(crate) fn base() -> io::Result<Arc<Shared>> {

@@ -39,7 +39,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const VERSION_NUMBER: u32 = version::NUMBER;
 
 mod backend;
-mod background;
+pub mod background;
 mod base;
 mod clock;
 mod config;
@@ -52,6 +52,7 @@ mod flags;
 pub mod from_libevent;
 pub mod lane;
 pub mod net;
+pub mod process;
 mod receipt;
 mod remote;
 mod shared;

@@ -12,6 +12,7 @@ mod copy;
 mod filter;
 mod limit;
 mod listener;
+mod process;
 mod quota;
 mod relay;
 mod stream;

@@ -22,6 +22,7 @@ pub(crate) mod kqueue;
 pub(crate) mod limits;
 pub(crate) mod map;
 pub(crate) mod numbers;
+pub(crate) mod pidfd;
 #[cfg(any(test, not(target_os = "linux"), levent_libkqueue))]
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "only tested here"))]
 mod pipe;
