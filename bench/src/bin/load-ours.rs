@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! load-ours pingpong -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS [-w WARM_UP_SECONDS] [-b 1] [-t THINK_US] [-l 1]
+//! load-ours http     -p PORT -P PID -c CONNECTIONS -d SECONDS [-w WARM_UP_SECONDS]
 //! load-ours connect  -p PORT -P PID -c CONNECTIONS -s SIZE -d SECONDS
 //! load-ours count    -p PORT -P PID -c CONNECTIONS -s SIZE -n REQUESTS
 //! load-ours idle     -p PORT -P PID -c CONNECTIONS [-d SECONDS]
@@ -20,17 +21,24 @@ use std::time::{Duration, Instant};
 use levent_bench::cpu_nanos_of;
 use levent_bench::epoll::{EPOLLET, EPOLLIN, EPOLLOUT, Epoll};
 
+/// What a browser sends at the least, and the end of the answer to it.
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: load-ours\r\nAccept: */*\r\n\r\n";
+const HELLO: &[u8] = b"Hello, World!";
+
 /// How long the server may stay silent before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> io::Result<()> {
     let options = Options::read()?;
     match std::env::args().nth(1).as_deref() {
-        Some("pingpong") => pingpong(&options),
+        Some("pingpong" | "http") => pingpong(&options),
         Some("connect") => connects(&options),
         Some("count") => count(&options),
         Some("idle") => idle(&options),
-        _ => Err(invalid("the mode is pingpong, connect, count or idle")),
+        _ => Err(invalid(
+            "the mode is pingpong, http, connect, count or idle",
+        )),
     }
 }
 
@@ -134,6 +142,8 @@ struct Load {
     thinking: VecDeque<(Instant, usize)>,
     /// How long the answers took, if that is asked for.
     answer_ns: Option<Vec<u64>>,
+    /// Messages are requests, and an answer is what ends with [`HELLO`].
+    is_http: bool,
     /// Each message has a connection of its own.
     renews: bool,
     port: u16,
@@ -168,12 +178,16 @@ impl Load {
                 begun: None,
             });
         }
+        let is_http = std::env::args().nth(1).as_deref() == Some("http");
         let think = Duration::from_micros(options.number("-t", 0.0) as u64);
         let is_busy = options.number("-b", 0.0) > 0.0 || !think.is_zero();
         Ok(Load {
             epoll,
             connections,
-            message: (0..size).map(|i| (i * 31 + i / 251) as u8).collect(),
+            message: match is_http {
+                true => REQUEST.to_vec(),
+                false => (0..size).map(|i| (i * 31 + i / 251) as u8).collect(),
+            },
             buffer: vec![0; size.max(4096)],
             requests: 0,
             wanted: u64::MAX,
@@ -182,6 +196,7 @@ impl Load {
             think,
             thinking: VecDeque::new(),
             answer_ns: None,
+            is_http,
             renews: false,
             port,
         })
@@ -246,7 +261,9 @@ impl Load {
         if connection.number == 0 {
             return Ok(());
         }
-        head(&mut self.message, index, connection.number);
+        if !self.is_http {
+            head(&mut self.message, index, connection.number);
+        }
         while connection.sent < self.message.len() {
             match connection.stream.write(&self.message[connection.sent..]) {
                 Ok(sent) => connection.sent += sent,
@@ -264,7 +281,12 @@ impl Load {
         let size = self.message.len();
         loop {
             let connection = &mut self.connections[index];
-            if connection.received == size || connection.number == 0 {
+            let is_done = if self.is_http {
+                connection.received > 0
+            } else {
+                connection.received == size
+            };
+            if is_done || connection.number == 0 {
                 return Ok(());
             }
             let read = match connection.stream.read(&mut self.buffer) {
@@ -273,15 +295,24 @@ impl Load {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             };
-            head(&mut self.message, index, connection.number);
             let end = connection.received + read;
-            if end > connection.sent
-                || self.message[connection.received..end] != self.buffer[..read]
-            {
-                return Err(invalid("the server sent other bytes than it got"));
+            if self.is_http {
+                // The servers send head and body in one piece.
+                if !self.buffer.starts_with(b"HTTP/1.1 200 OK\r\n")
+                    || !self.buffer[..read].ends_with(HELLO)
+                {
+                    return Err(invalid("the server answered something else"));
+                }
+            } else {
+                head(&mut self.message, index, connection.number);
+                if end > connection.sent
+                    || self.message[connection.received..end] != self.buffer[..read]
+                {
+                    return Err(invalid("the server sent other bytes than it got"));
+                }
             }
             connection.received = end;
-            if end == size {
+            if end == size || self.is_http {
                 self.requests += 1;
                 if let (Some(answer_ns), Some(begun)) = (&mut self.answer_ns, connection.begun) {
                     answer_ns.push(begun.elapsed().as_nanos() as u64);
