@@ -98,7 +98,7 @@ def generate(root, side, suites, sources):
         for kind in ["tests", "examples"]:
             if (source / kind).is_dir():
                 shutil.copytree(source / kind, target / kind)
-        documentation(source, target, suite.get("skip", []))
+        documentation(source, target, suite)
         (target / "Cargo.toml").write_text(manifest(root, side, name, suite, source))
     lines = ["[workspace]", 'resolver = "2"', "members = [" + ", ".join(f'"{name}"' for name in suites) + "]"]
     if side == "ours":
@@ -106,14 +106,14 @@ def generate(root, side, suites, sources):
     (root / "Cargo.toml").write_text("\n".join(lines) + "\n")
 
 
-def documentation(source, target, skip):
+def documentation(source, target, suite):
     """Every example of the documentation as a page of a library without code, so that rustdoc tests it under another crate's roof."""
     (target / "src").mkdir(parents=True)
     (target / "docs").mkdir()
     items = []
-    for file in [*sorted(source.glob("src/**/*.rs")), source / "README.md"]:
+    for file in [*sorted(source.glob("src/**/*.rs")), *([source / "README.md"] if suite.get("readme") else [])]:
         relative = file.relative_to(source).as_posix()
-        if relative not in skip and file.exists():
+        if relative not in suite.get("skip", []):
             page = file.read_text() if file.suffix == ".md" else "\n".join(fenced(file.read_text()))
             if page:
                 name = relative.removeprefix("src/").removesuffix(".rs").removesuffix(".md").lower().replace("/", "_").replace("-", "_")

@@ -55,7 +55,6 @@ macro_rules! io_safe {
     };
 }
 
-// `PipeReader` and `PipeWriter` join the list when `rust-version` reaches 1.87, which brought them.
 io_safe!(
     File,
     Stdin,
@@ -70,6 +69,16 @@ io_safe!(
     ChildStdout,
     ChildStderr,
 );
+
+// Newer than `rust-version`: `build.rs` looks.
+#[cfg(levent_std_pipes)]
+#[allow(clippy::incompatible_msrv, reason = "only compiled where they are")]
+mod pipes {
+    use super::IoSafe;
+    use std::io::{PipeReader, PipeWriter};
+
+    io_safe!(PipeReader, PipeWriter);
+}
 
 // SAFETY: buffering hands out the inner value only by reference or by value at its own end; `T` does the rest.
 unsafe impl<T: IoSafe + Read> IoSafe for BufReader<T> {}
