@@ -1,6 +1,6 @@
 //! zbus over a socket pair: a method call, a property and a signal, peer to peer, without a bus.
 
-use async_io::{Async, block_on};
+use async_io::block_on;
 use futures_lite::{StreamExt, future};
 use std::os::unix::net::UnixStream;
 use zbus::connection::Builder;
@@ -39,18 +39,18 @@ trait Wind {
     fn gust(&self, knots: u32) -> zbus::Result<()>;
 }
 
-/// The stream is ours, by async-io's name: the patch makes them one type.
+/// zbus wraps the streams with the async-io that it depends on.
 #[test]
 fn peers_call_each_other() -> zbus::Result<()> {
     block_on(async {
         let (left, right) = UnixStream::pair()?;
         let guid = Guid::generate();
-        let server = Builder::async_io_unix_stream(Async::new(left)?)
+        let server = Builder::async_io_unix_stream(left)
             .server(guid)?
             .p2p()
             .serve_at("/wind", Wind { knots: 0 })?
             .build();
-        let client = Builder::async_io_unix_stream(Async::new(right)?).p2p().build();
+        let client = Builder::async_io_unix_stream(right).p2p().build();
         let (_server, client) = future::try_zip(server, client).await?;
         let wind = WindProxy::new(&client).await?;
         let mut gusts = wind.receive_gust().await?;
