@@ -32,6 +32,7 @@
 //! | Want | Go to |
 //! |---|---|
 //! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
+//! | an end to it: stop, drain, drop all | [`run`](fn@run), [`Run`]; tasks that borrow: [`scope`](fn@scope); panics of detached tasks: [`OnPanic`] |
 //! | sockets | [`net`]; any descriptor: [`Async`] |
 //! | buffers before and behind them, watermarks, timeouts, limits | [`BufferedStream`], [`stream`]; bytes alone: [`Buffer`]; rates: [`limit`] |
 //! | from one stream to another | [`copy`](fn@copy), [`copy_bidirectional`], [`splice`](fn@splice), [`send_file`](fn@send_file); of buffered ones: [`stream::relay`] |
@@ -68,7 +69,10 @@ pub use levent_signal as signal;
 #[doc(no_inline)]
 pub use levent_timer as timer;
 
-pub use levent_executor::{FallibleTask, LocalExecutor, Task, block_on, spawn, yield_now};
+pub use levent_executor::{
+    FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stop, Task, block_on, run, scope,
+    set_on_panic, spawn, yield_now,
+};
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
 pub use levent_io::tls;

@@ -11,6 +11,8 @@
 //!
 //! - [`block_on`](block_on()) runs a future, and the thread's tasks beside it, on the thread's base.
 //! - [`spawn`] gives a future to the thread's executor; it need be neither `Send` nor woken from this thread.
+//! - [`run`](run()) is `block_on` with an end: whatever was spawned inside is done or dropped when it returns.
+//! - [`scope`] has tasks that borrow, inside any future.
 //! - [`LocalExecutor`] spawns futures that borrow, and runs under any `block_on`.
 //! - [`Sleeper`] is all that the executor knows of the reactor; [`block_on_with`] takes any.
 //!
@@ -51,7 +53,9 @@ mod flags;
 mod foreign;
 mod levels;
 mod local;
+mod on_panic;
 mod queue;
+mod run;
 mod sleeper;
 mod sync;
 mod task;
@@ -59,10 +63,12 @@ mod yield_now;
 
 pub use block_on::{block_on, block_on_with};
 pub use budget::{Budget, budget, set_budget};
-pub use default::spawn;
+pub use default::{set_on_panic, spawn};
 pub use levent_reactor::Wait;
 pub use local::LocalExecutor;
+pub use on_panic::OnPanic;
 pub use queue::leaked_tasks;
+pub use run::{Report, Run, Scope, Stop, Stopped, run, scope};
 pub use sleeper::{Sleeper, Unparker};
 pub use task::{FallibleTask, Task};
 pub use yield_now::{YieldNow, yield_now};

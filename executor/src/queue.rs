@@ -21,9 +21,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use levent_reactor::current;
 use levent_reactor::lane::Priority;
@@ -31,6 +31,7 @@ use levent_reactor::lane::Priority;
 use crate::budget::{budget, count_polls, weight};
 use crate::foreign::{Foreign, Pushed};
 use crate::levels::Levels;
+use crate::on_panic::{OnPanic, Payload};
 use crate::sleeper::Unparker;
 use crate::task::{HomeCell, Runnable};
 
@@ -79,6 +80,15 @@ pub(crate) struct Home {
     /// How many times `run_each` is on the stack, at most one task in each; more than one where `block_on` nests.
     running: Cell<usize>,
     waiting: RefCell<Waiting>,
+    /// Woken when the last future is dropped.
+    idle: Cell<Option<Waker>>,
+    /// Tasks that were ever spawned, and those that panicked.
+    spawned: Cell<u64>,
+    panicked: Cell<u64>,
+    on_panic: Cell<OnPanic>,
+    /// The panic of a detached task, which whoever drives the queue is to go on with.
+    failure: Cell<Option<Payload>>,
+    has_failed: Cell<bool>,
     /// No task is queued any more. Set at the end of `close`, never cleared.
     closed: Cell<bool>,
     /// A wake is nothing but a push: nobody is in `parked`, and `closed` is not set. Kept beside them, since every wake asks.
@@ -108,6 +118,12 @@ impl Queue {
                     wakers: Vec::new(),
                     vacant: Vec::new(),
                 }),
+                idle: Cell::default(),
+                spawned: Cell::new(0),
+                panicked: Cell::new(0),
+                on_panic: Cell::new(OnPanic::Report),
+                failure: Cell::default(),
+                has_failed: Cell::new(false),
                 closed: Cell::new(false),
                 plain: Cell::new(true),
             }),
@@ -204,6 +220,56 @@ impl Home {
 
     pub(crate) fn task_added(&self) {
         self.live.set(self.live.get() + 1);
+        self.spawned.set(self.spawned.get() + 1);
+    }
+
+    /// A task panicked. Returns the payload to go on with: whoever awaits the task gets it.
+    pub(crate) fn task_panicked(&self, is_detached: bool, payload: Payload) -> Payload {
+        self.panicked.set(self.panicked.get() + 1);
+        if !is_detached {
+            return payload;
+        }
+        match self.on_panic.get() {
+            OnPanic::Report => return payload,
+            OnPanic::Stop => {
+                self.has_failed.set(true);
+                // A second one is dropped: one is enough to stop, and its own report was made.
+                let first = self.failure.take().unwrap_or(payload);
+                self.failure.set(Some(first));
+            }
+            OnPanic::Abort => std::process::abort(),
+            OnPanic::Call(hook) => hook(payload),
+        }
+        // Nobody looks at it.
+        Box::new(())
+    }
+
+    /// Goes on with the panic of a detached task, in whoever drives the queue.
+    #[cold]
+    fn fail(&self) {
+        self.has_failed.set(false);
+        if let Some(payload) = self.failure.take() {
+            resume_unwind(payload);
+        }
+    }
+
+    /// What a panic of a detached task means from now on.
+    pub(crate) fn set_on_panic(&self, on_panic: OnPanic) {
+        self.on_panic.set(on_panic);
+    }
+
+    /// How many tasks there have been, and how many of them panicked.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.spawned.get(), self.panicked.get())
+    }
+
+    /// Waits until no future is left.
+    pub(crate) fn poll_idle(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.live.get() == 0 {
+            return Poll::Ready(());
+        }
+        self.idle.set(Some(cx.waker().clone()));
+        Poll::Pending
     }
 
     /// A task waits for the first time. Returns its slot.
@@ -224,13 +290,19 @@ impl Home {
     /// A task's future is dropped.
     pub(crate) fn task_removed(&self, slot: Option<usize>) {
         self.live.set(self.live.get() - 1);
-        let Some(slot) = slot else { return };
-        let waker = {
-            let mut waiting = self.waiting.borrow_mut();
-            waiting.vacant.push(slot);
-            waiting.wakers[slot].take()
-        };
-        drop(waker);
+        if let Some(slot) = slot {
+            let waker = {
+                let mut waiting = self.waiting.borrow_mut();
+                waiting.vacant.push(slot);
+                waiting.wakers[slot].take()
+            };
+            drop(waker);
+        }
+        if self.live.get() == 0 {
+            if let Some(waker) = self.idle.take() {
+                swallow(|| waker.wake());
+            }
+        }
     }
 }
 
@@ -296,6 +368,9 @@ impl<'q> AtHome<'q> {
             ran += weight(operations);
         }
         count_polls(ran);
+        if self.home.has_failed.get() {
+            self.home.fail();
+        }
         ran
     }
 

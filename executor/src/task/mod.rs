@@ -9,11 +9,10 @@ mod tracked;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::queue::Queue;
 pub(crate) use raw::{HomeCell, Runnable, Tasks, thread_number};
+pub(crate) use tracked::Metadata;
 
 /// A spawned future's handle: a future itself, of the output.
 ///
@@ -37,7 +36,7 @@ pub(crate) use raw::{HomeCell, Runnable, Tasks, thread_number};
 /// assert_eq!(answer, 42);
 /// ```
 #[must_use = "a dropped task is cancelled; use `detach` to let it run on its own"]
-pub struct Task<T>(async_task::Task<T, Arc<Queue>>);
+pub struct Task<T>(async_task::Task<T, Metadata>);
 
 /// A [`Task`] whose output is `None` if its future was dropped before it was done.
 ///
@@ -52,16 +51,16 @@ pub struct Task<T>(async_task::Task<T, Arc<Queue>>);
 /// assert_eq!(futures_lite::future::block_on(task), None);
 /// ```
 #[must_use = "a dropped task is cancelled; use `detach` to let it run on its own"]
-pub struct FallibleTask<T>(async_task::FallibleTask<T, Arc<Queue>>);
+pub struct FallibleTask<T>(async_task::FallibleTask<T, Metadata>);
 
 impl<T> Task<T> {
-    pub(crate) fn new(task: async_task::Task<T, Arc<Queue>>) -> Task<T> {
+    pub(crate) fn new(task: async_task::Task<T, Metadata>) -> Task<T> {
         Task(task)
     }
 
-    /// Lets the future run on its own. Its output is dropped where it is produced; a panic of it ends with the panic
-    /// hook's report.
+    /// Lets the future run on its own. Its output is dropped where it is produced; what a panic of it means is said by [`OnPanic`](crate::OnPanic).
     pub fn detach(self) {
+        self.0.metadata().detach();
         self.0.detach();
     }
 
@@ -102,7 +101,7 @@ impl<T> fmt::Debug for Task<T> {
 }
 
 impl<T> FallibleTask<T> {
-    /// Lets the future run on its own.
+    /// Lets the future run on its own, as [`Task::detach`] does.
     pub fn detach(self) {
         self.0.detach();
     }

@@ -15,8 +15,8 @@
 //! 3. Dropping `Tasks<'a>` returns only when every future of it is dropped. `'a` is invariant and outlives the `Tasks` (it
 //!    implements `Drop`, so the drop checker asks for that), so no future is touched after `'a`. Forgetting a `Tasks` leaks the
 //!    queue and the futures, which are then never run or dropped by anybody.
-//! 4. The schedule function is a function item and captures nothing; it and the metadata, an `Arc<Queue>`, are `Send + Sync +
-//!    'static`, so wakers may outlive everything.
+//! 4. The schedule function is a function item and captures nothing; it and the metadata, an `Arc<Queue>` and an atomic, are `Send +
+//!    Sync + 'static`, so wakers may outlive everything.
 //! 5. An output is not `Send` unless `Task<T>` is; it is dropped with the `Task<T>`, or at home if that is detached.
 
 use std::cell::{Cell, OnceCell, UnsafeCell};
@@ -25,11 +25,11 @@ use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::tracked::Tracked;
+use super::tracked::{Metadata, Tracked};
 use crate::queue::{Home, Queue};
 
 /// A task that is to be polled.
-pub(crate) type Runnable = async_task::Runnable<Arc<Queue>>;
+pub(crate) type Runnable = async_task::Runnable<Metadata>;
 
 /// The number of this thread: never 0, never used again.
 #[inline]
@@ -96,7 +96,7 @@ impl<T> Drop for HomeCell<T> {
 
 /// Queues a task that was woken, or spawned. Called on any thread; see `queue.rs` for the two halves.
 fn schedule(runnable: Runnable) {
-    let queue = runnable.metadata();
+    let queue = &runnable.metadata().queue;
     match queue.home.get() {
         Some(home) if home.is_plain() => {
             // An `Arc` clone here would be two atomic read-modify-writes, a third of the price of a wake.
@@ -114,14 +114,14 @@ fn schedule(runnable: Runnable) {
 
 #[cold]
 fn schedule_and_ring(runnable: Runnable) {
-    let queue = Arc::clone(runnable.metadata());
+    let queue = Arc::clone(&runnable.metadata().queue);
     queue.push_and_ring(runnable);
 }
 
 #[cold]
 fn schedule_abroad(runnable: Runnable) {
     // Once it is pushed, home may run the task to its end and free the cell.
-    let queue = Arc::clone(runnable.metadata());
+    let queue = Arc::clone(&runnable.metadata().queue);
     queue.push_abroad(runnable);
 }
 
@@ -151,13 +151,13 @@ impl<'a> Tasks<'a> {
     }
 
     /// Spawns `future` and queues it for its first poll.
-    pub(crate) fn spawn<F>(&self, future: F) -> async_task::Task<F::Output, Arc<Queue>>
+    pub(crate) fn spawn<F>(&self, future: F) -> async_task::Task<F::Output, Metadata>
     where
         F: Future + 'a,
         F::Output: 'a,
     {
         let builder = async_task::Builder::new()
-            .metadata(Arc::clone(self.queue()))
+            .metadata(Metadata::new(Arc::clone(self.queue())))
             .propagate_panic(true);
         // SAFETY: the four conditions of `spawn_unchecked`, by the points on top of this file. The future is not `Send`: it
         // stays on this thread (1, 2). It is not `'static`: it is dropped before `'a` ends (3). The schedule function is
@@ -169,8 +169,8 @@ impl<'a> Tasks<'a> {
 }
 
 /// Makes the cell's content from its metadata, which lives as long.
-fn tracked<'q, F>(future: F) -> impl FnOnce(&'q Arc<Queue>) -> Tracked<'q, F> {
-    |queue| Tracked::new(queue.at_home().home(), future)
+fn tracked<'q, F>(future: F) -> impl FnOnce(&'q Metadata) -> Tracked<'q, F> {
+    |metadata| Tracked::new(metadata, future)
 }
 
 impl Drop for Tasks<'_> {

@@ -5,6 +5,7 @@
 
 mod block_on;
 mod local;
+mod run;
 mod task;
 mod util;
 mod with_reactor;
