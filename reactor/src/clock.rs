@@ -14,7 +14,8 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Where a base takes its time from.
 ///
-/// The default is the system's fine monotonic clock. A manual clock moves only when told: tests of timers then need no waiting.
+/// The default is the system's fine monotonic clock. A manual clock moves only when told: tests of timers then need no waiting. A [jumping](Clock::jumping) one
+/// need not even be told.
 ///
 /// ```
 /// use levent_reactor::{Base, Clock, Config, Event, LoopFlags};
@@ -41,6 +42,8 @@ pub struct Clock {
     /// deadline is early.
     reading: u64,
     manual: Option<Arc<AtomicU64>>,
+    /// How long the loop waits for something to happen, in nanoseconds, before it moves the clock to the next deadline; `None`: it never does.
+    jumps: Option<u64>,
 }
 
 /// Moves a manual [`Clock`], from any thread. Clones move the same clock.
@@ -85,6 +88,7 @@ impl Clock {
             origin,
             reading: sys::clock::monotonic(),
             manual: None,
+            jumps: None,
         }
     }
 
@@ -97,9 +101,48 @@ impl Clock {
                 origin: Instant::now(),
                 reading: 0,
                 manual: Some(now.clone()),
+                jumps: None,
             },
             ClockHand(now),
         )
+    }
+
+    /// A manual clock that moves by itself too: when nothing is ready, nothing is posted and a deadline is pending, it jumps to the deadline. A day of retries takes
+    /// no longer than the work in it.
+    ///
+    /// The loop knows what it waits for, and not what other threads or processes are about to send it. Where something of that kind is waited for as well,
+    /// let it wait for `grace` of real time before each jump; with zero it looks once. Deadlines are met exactly, in order, and never skipped.
+    ///
+    /// ```
+    /// use levent_reactor::{Base, Clock, Config, Event};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (clock, _hand) = Clock::jumping(Duration::ZERO);
+    /// let base = Base::with_config(&Config::new().clock(clock))?;
+    /// let timer = Event::timer(&base, |_, _| println!("a day later"));
+    /// timer.add_after(Duration::from_secs(24 * 3600))?;
+    /// base.dispatch()?; // at once
+    /// assert_eq!(base.now(), Duration::from_secs(24 * 3600));
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn jumping(grace: Duration) -> (Clock, ClockHand) {
+        let (mut clock, hand) = Clock::manual();
+        clock.jumps = Some(nanos(grace));
+        (clock, hand)
+    }
+
+    /// For how many nanoseconds the loop is to wait before it makes the clock [`jump`](Clock::jump), if it may.
+    pub(crate) fn jumps(&self) -> Option<u64> {
+        self.jumps
+    }
+
+    /// Moves a jumping clock to a deadline, unless it is there or further already.
+    pub(crate) fn jump(&self, deadline: u64) {
+        if let Some(now) = &self.manual {
+            now.fetch_max(deadline.min(NEVER - 1), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn is_manual(&self) -> bool {

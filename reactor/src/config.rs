@@ -182,6 +182,11 @@ impl Config {
         self
     }
 
+    /// The clock, if it is not the system's.
+    pub(crate) fn own_clock(&self) -> Option<Clock> {
+        self.clock.clone().filter(Clock::is_manual)
+    }
+
     pub(crate) fn the_busy_poll(&self) -> Duration {
         // With a clock of the caller's making, time is no matter of waiting.
         match &self.clock {

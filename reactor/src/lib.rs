@@ -65,8 +65,8 @@ mod version;
 
 pub use backend::{Features, Method};
 pub use base::{
-    Base, CommonTimeout, Counted, Entered, EventInfo, LoopEnd, LoopFlags, PrepareInfo, Spin, Wait,
-    Watcher,
+    Base, CommonTimeout, Counted, Entered, EventInfo, LoopEnd, LoopFlags, PrepareInfo, SourceInfo,
+    Spin, Wait, Waits, Watcher,
 };
 pub use clock::{Clock, ClockHand};
 pub use config::Config;

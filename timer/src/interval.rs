@@ -42,7 +42,7 @@ use levent_reactor::{current, lane::Alarm};
 /// });
 /// ```
 pub fn interval(period: Duration) -> Interval {
-    Interval::new(Instant::now().checked_add(period), period)
+    Interval::new(current::now().checked_add(period), period)
 }
 
 /// Makes ticks at `start` and every `period` after it; otherwise as [`interval`](fn@interval).
@@ -116,7 +116,7 @@ impl Interval {
 
     /// Starts a new grid: the next tick is one period from now.
     pub fn reset(&mut self) {
-        self.next = Instant::now().checked_add(self.period);
+        self.next = current::now().checked_add(self.period);
         self.answered = false;
         self.alarm.reset(self.next);
     }
@@ -134,7 +134,7 @@ impl Interval {
             ready!(current::spend(cx));
         }
         self.answered = true;
-        self.next = tick_after(due, self.period, Instant::now());
+        self.next = tick_after(due, self.period, current::now());
         Poll::Ready(due)
     }
 }

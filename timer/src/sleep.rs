@@ -29,7 +29,7 @@ use levent_reactor::{current, lane::Alarm};
 /// assert!(start.elapsed() >= Duration::from_millis(1));
 /// ```
 pub fn sleep(duration: Duration) -> Sleep {
-    Sleep::new(Instant::now().checked_add(duration))
+    Sleep::new(current::now().checked_add(duration))
 }
 
 /// Waits until `deadline`; not at all if it has passed.
@@ -98,7 +98,7 @@ impl Sleep {
 
     /// Moves the deadline to `duration` from now; to never if no [`Instant`] is that far.
     pub fn set_after(&mut self, duration: Duration) {
-        self.set(Instant::now().checked_add(duration));
+        self.set(current::now().checked_add(duration));
     }
 
     fn set(&mut self, deadline: Option<Instant>) {

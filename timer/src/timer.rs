@@ -96,7 +96,7 @@ impl Timer {
     /// ```
     #[must_use = "a timer does nothing until it is polled"]
     pub fn after(duration: Duration) -> Timer {
-        Timer::new(Instant::now().checked_add(duration), ONCE)
+        Timer::new(current::now().checked_add(duration), ONCE)
     }
 
     /// Makes a timer that fires once, at `instant`; at the first poll if that has passed.
@@ -132,7 +132,7 @@ impl Timer {
     /// See [`Timer`] for zero, and for what happens to missed ticks.
     #[must_use = "a timer does nothing until it is polled"]
     pub fn interval(period: Duration) -> Timer {
-        Timer::new(Instant::now().checked_add(period), period)
+        Timer::new(current::now().checked_add(period), period)
     }
 
     /// Makes a timer that fires at `start` and then every `period`.
@@ -217,7 +217,7 @@ impl Timer {
     /// levent_executor::block_on(timer);
     /// ```
     pub fn set_after(&mut self, duration: Duration) {
-        self.set(Instant::now().checked_add(duration), ONCE);
+        self.set(current::now().checked_add(duration), ONCE);
     }
 
     /// Sets the timer to fire once, at `instant`.
@@ -227,7 +227,7 @@ impl Timer {
 
     /// Sets the timer to fire every `period`, for the first time one period from now.
     pub fn set_interval(&mut self, period: Duration) {
-        self.set(Instant::now().checked_add(period), period);
+        self.set(current::now().checked_add(period), period);
     }
 
     /// Sets the timer to fire at `start` and then every `period`.

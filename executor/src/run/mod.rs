@@ -19,8 +19,9 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use levent_reactor::current;
 use levent_reactor::lane::Alarm;
 
 use crate::block_on::block_on;
@@ -183,7 +184,7 @@ async fn supervise<F: Future>(
         Pin::new(&mut stopped).poll(cx)
     })
     .await;
-    let deadline = Instant::now().checked_add(drain);
+    let deadline = current::now().checked_add(drain);
     let mut alarm = Alarm::new();
     poll_fn(|cx| {
         if output.is_none() {

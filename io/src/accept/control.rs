@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use levent_reactor::current;
 use levent_reactor::net::is_out_of_descriptors;
 
 use crate::net::{ExhaustionPolicy, ListenerStats};
@@ -121,7 +122,7 @@ impl Control {
         let state = self.lock();
         let mut stats = state.stats;
         if let Some(pause) = state.pause {
-            stats.paused += pause.elapsed(Instant::now());
+            stats.paused += pause.elapsed(current::now());
         }
         stats
     }
@@ -214,7 +215,7 @@ impl Control {
         state.stats.accepted += 1;
         // The clock is read only if there is a pause to end.
         if state.pause.is_some() {
-            state.end_pause(Instant::now());
+            state.end_pause(current::now());
         }
     }
 

@@ -27,8 +27,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
+use levent_reactor::current;
 use levent_reactor::lane::{Alarm, Direction};
 use levent_reactor::net::{
     accept_tcp, accept_unix, concerns_one_connection, is_out_of_descriptors,
@@ -116,7 +116,7 @@ impl<'a, L: Listen> Accepting<'a, L> {
             if let Some(control) = self.control {
                 match &accepted {
                     Ok(_) => control.succeeded(),
-                    Err(_) => control.failed(Instant::now()),
+                    Err(_) => control.failed(current::now()),
                 }
             }
             return Poll::Ready(accepted);

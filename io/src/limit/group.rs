@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use levent_reactor::current;
 use levent_reactor::lane::Direction;
 
 use super::{Bucket, Limit, invalid};
@@ -80,7 +81,7 @@ impl Group {
     /// A group without members.
     #[must_use]
     pub fn new(limit: Limit) -> Group {
-        let now = Instant::now();
+        let now = current::now();
         let mut state = State {
             limit,
             read: Way::new(&limit, Direction::Read, now),
@@ -95,7 +96,7 @@ impl Group {
 
     /// Replaces the limit. Levels are clipped to the new bursts (RL-18). Members that wait ask again.
     pub fn set_limit(&self, limit: Limit) {
-        let now = Instant::now();
+        let now = current::now();
         let mut state = self.lock();
         if state.limit == limit {
             return;
@@ -166,7 +167,7 @@ impl Group {
     /// The level of a direction's bucket; `None` if it is not limited.
     #[must_use]
     pub fn level(&self, direction: Direction) -> Option<i64> {
-        let now = Instant::now();
+        let now = current::now();
         let mut state = self.lock();
         let bucket = state.way(direction).bucket.as_mut()?;
         Some(bucket.level(now))

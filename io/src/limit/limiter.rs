@@ -4,6 +4,7 @@ use std::mem;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use levent_reactor::current;
 use levent_reactor::lane::{Alarm, Direction};
 
 use super::group::Taken;
@@ -70,7 +71,7 @@ impl Limiter {
         if self.limit == limit {
             return;
         }
-        let now = Instant::now();
+        let now = current::now();
         self.limit = limit;
         for direction in [Direction::Read, Direction::Write] {
             let way = self.way(direction);
@@ -178,7 +179,7 @@ impl Limiter {
         want: usize,
         cx: &mut Context<'_>,
     ) -> Poll<usize> {
-        if let Ok(granted) = self.try_grant(direction, want, Instant::now()) {
+        if let Ok(granted) = self.try_grant(direction, want, current::now()) {
             return Poll::Ready(granted);
         }
         if let Some(own) = &self.group {
@@ -186,13 +187,13 @@ impl Limiter {
         }
         // Asked again after that: what others give back meanwhile is not missed.
         loop {
-            match self.try_grant(direction, want, Instant::now()) {
+            match self.try_grant(direction, want, current::now()) {
                 Ok(granted) => return Poll::Ready(granted),
                 // Of an alarm that is due already, the bucket hears at the next look.
                 Err(Some(at)) if self.way(direction).alarm.poll_at(at, cx).is_ready() => {}
                 Err(Some(_)) => return Poll::Pending,
                 Err(None) => {
-                    let far = Instant::now() + FAR;
+                    let far = current::now() + FAR;
                     let _ = self.way(direction).alarm.poll_at(far, cx);
                     return Poll::Pending;
                 }
@@ -225,7 +226,7 @@ impl Limiter {
     /// The level of the own bucket; `None` if the direction is not limited.
     pub fn level(&mut self, direction: Direction) -> Option<i64> {
         let bucket = self.way(direction).bucket.as_mut()?;
-        Some(bucket.level(Instant::now()))
+        Some(bucket.level(current::now()))
     }
 
     /// Was the last grant in this direction refused?
@@ -253,7 +254,7 @@ impl Limiter {
     fn ask_again(&mut self) {
         for way in [&mut self.read, &mut self.write] {
             if mem::take(&mut way.is_suspended) {
-                way.alarm.reset(Some(Instant::now()));
+                way.alarm.reset(Some(current::now()));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use levent_reactor::current;
 use levent_reactor::lane::{Alarm, Direction};
 
 use super::BufferedStream;
@@ -94,7 +95,7 @@ impl Timing {
         let Some(wait) = timer.wait else {
             return Poll::Pending;
         };
-        let since = *timer.since.get_or_insert_with(Instant::now);
+        let since = *timer.since.get_or_insert_with(current::now);
         if is_held {
             return Poll::Pending;
         }

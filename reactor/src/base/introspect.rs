@@ -70,7 +70,103 @@ pub struct EventInfo {
     pub left: Option<Duration>,
 }
 
+/// What futures wait for at a base: a copy of [`Base::waits`].
+///
+/// Displayed, it is a line for each.
+///
+/// ```
+/// use levent_reactor::Base;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let waits = Base::new()?.waits();
+/// assert!(waits.sources.is_empty() && waits.alarms.is_empty());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Waits {
+    /// The descriptors that are registered for futures, whether or not anybody waits for them at the moment.
+    pub sources: Vec<SourceInfo>,
+    /// How much of the time until their deadline is left, for each alarm; the nearest first.
+    pub alarms: Vec<Duration>,
+}
+
+/// One of the descriptors of [`Waits`].
+///
+/// ```
+/// use levent_reactor::{SourceInfo, current, lane::Source};
+/// use std::os::{fd::AsFd, unix::net::UnixStream};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (left, _right) = UnixStream::pair()?;
+/// left.set_nonblocking(true)?;
+/// let source = Source::new(left.as_fd())?;
+/// let sources: Vec<SourceInfo> = current::base()?.waits().sources;
+/// assert!(!sources[0].reads && !sources[0].writes); // nobody waits yet
+/// # drop(source);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceInfo {
+    /// Its number.
+    pub number: i32,
+    /// Somebody waits until it can be read.
+    pub reads: bool,
+    /// Somebody waits until it can be written.
+    pub writes: bool,
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A million of them are not to be read by anybody.
+        const SHOWN: usize = 32;
+        for source in self.sources.iter().take(SHOWN) {
+            let waits = match (source.reads, source.writes) {
+                (true, true) => "somebody waits to read and to write",
+                (true, false) => "somebody waits to read",
+                (false, true) => "somebody waits to write",
+                (false, false) => "nobody waits",
+            };
+            writeln!(f, "Source [fd {}]: {waits}", source.number)?;
+        }
+        for left in self.alarms.iter().take(SHOWN) {
+            writeln!(f, "Alarm in {left:?}")?;
+        }
+        for (many, what) in [
+            (self.sources.len(), "sources"),
+            (self.alarms.len(), "alarms"),
+        ] {
+            if many > SHOWN {
+                writeln!(f, "… and {} more {what}", many - SHOWN)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Base {
+    /// What futures wait for at this base. It looks at every source and alarm.
+    #[must_use]
+    pub fn waits(&self) -> Waits {
+        self.with(|engine| {
+            let now = engine.clock.now();
+            let sources = engine.lane.sources();
+            let left = |at: u64| Duration::from_nanos(at.saturating_sub(now));
+            let mut alarms: Vec<Duration> = engine.alarms.deadlines().map(left).collect();
+            alarms.sort_unstable();
+            Waits {
+                sources: sources
+                    .map(|(number, reads, writes)| SourceInfo {
+                        number,
+                        reads,
+                        writes,
+                    })
+                    .collect(),
+                alarms,
+            }
+        })
+    }
+
     /// Counts events (INT-5, INT-6).
     #[must_use]
     pub fn count(&self, what: Counted) -> usize {
@@ -192,13 +288,10 @@ impl Base {
             })?;
             writeln!(out, "{}", if info.is_later { " [NextTime]" } else { "" })?;
         }
-        let (sources, alarms, deadlines) = self.with(|engine| {
-            (
-                engine.lane.len(),
-                engine.alarms.len(),
-                engine.deadlines.len(),
-            )
-        });
+        let deadlines = self.with(|engine| engine.deadlines.len());
+        let waits = self.waits();
+        let (sources, alarms) = (waits.sources.len(), waits.alarms.len());
+        write!(out, "{waits}")?;
         for spin in self.with(|engine| engine.guard.found.clone()) {
             writeln!(out, "Not served: {spin}")?;
         }

@@ -15,7 +15,7 @@ mod spin;
 mod turn;
 mod watcher;
 
-pub use introspect::{Counted, EventInfo};
+pub use introspect::{Counted, EventInfo, SourceInfo, Waits};
 pub use spin::Spin;
 pub use turn::{LoopEnd, LoopFlags};
 pub use watcher::{PrepareInfo, Watcher};

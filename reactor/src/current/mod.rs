@@ -44,6 +44,7 @@
 //! ```
 
 mod stack;
+mod time;
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -51,6 +52,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use crate::base::{Base, Entered};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::lane::Priority;
 
@@ -59,6 +61,7 @@ pub(crate) use stack::{
     Entry, enter_lazily, enter_with, is_innermost, lease, leave, runs, take, with, with_base,
     with_innermost, with_outer,
 };
+pub use time::now;
 
 thread_local! {
     /// Made when first needed.
@@ -171,9 +174,77 @@ pub fn init(config: &Config) -> io::Result<Base> {
                 "the thread has its default base already: configure it before anything waits on this thread",
             ));
         }
-        Ok(base.insert(Base::with_config(config)?).clone())
+        let made = base.insert(Base::with_config(config)?).clone();
+        drop(time::replace(config.own_clock()));
+        Ok(made)
     })
     .unwrap_or_else(|_| Err(ending()))
+}
+
+/// Gives this thread another default base, made as `config` says, until the result is dropped: a test has one of its own, with a clock of its own, and leaves
+/// the thread as it was.
+///
+/// Sources and alarms that were made before stay where they are.
+///
+/// ```
+/// use levent_reactor::{Clock, Config, current};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (clock, _hand) = Clock::jumping(Duration::ZERO);
+/// let before = current::base()?;
+/// let replaced = current::replace(&Config::new().clock(clock))?;
+/// assert_eq!(replaced.base().now(), Duration::ZERO);
+/// drop(replaced);
+/// assert_eq!(current::base()?.method(), before.method());
+/// # Ok(()) }
+/// ```
+///
+/// # Errors
+///
+/// `ResourceBusy` inside a loop of this thread; else as [`base`].
+pub fn replace(config: &Config) -> io::Result<Replaced> {
+    if is_inside() {
+        return Err(io::Error::new(
+            io::ErrorKind::ResourceBusy,
+            "the thread is inside a loop, whose base cannot be replaced: do it before `block_on`",
+        ));
+    }
+    let base = Base::with_config(config)?;
+    let before = BASE
+        .try_with(|cell| cell.replace(Some(base.clone())))
+        .map_err(|_| ending())?;
+    Ok(Replaced {
+        base,
+        before,
+        clock: time::replace(config.own_clock()),
+    })
+}
+
+/// What [`replace`] has put in the place of the thread's default base; dropping it puts that back.
+#[derive(Debug)]
+pub struct Replaced {
+    base: Base,
+    before: Option<Base>,
+    clock: Option<Clock>,
+}
+
+impl Replaced {
+    /// The base that is the thread's default one now.
+    #[must_use]
+    pub fn base(&self) -> &Base {
+        &self.base
+    }
+}
+
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        drop(time::replace(self.clock.take()));
+        let before = self.before.take();
+        // While the thread ends there is nothing to put back. What is taken out is dropped when nothing is borrowed.
+        let ours = BASE.try_with(|cell| cell.replace(before));
+        drop(ours);
+    }
 }
 
 fn ending() -> io::Error {

@@ -76,8 +76,10 @@ impl Alarms {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+    /// The deadlines of those that are set.
+    pub(crate) fn deadlines(&self) -> impl Iterator<Item = u64> + '_ {
+        let used = self.slots.iter().filter(|slot| slot.key != 0);
+        used.filter_map(|slot| slot.deadline.armed_at())
     }
 
     #[inline]

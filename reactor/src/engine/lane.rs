@@ -235,9 +235,17 @@ impl Lane {
         }
     }
 
-    /// How many slots are in use.
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+    /// The descriptors in use, and whether somebody waits to read, and to write.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (RawFd, bool, bool)> + '_ {
+        self.slots.iter().filter(|slot| slot.key != 0).map(|slot| {
+            let more = slot.more.as_ref().map_or(&[][..], |more| &more.waiting);
+            let waits = |direction| more.iter().any(|waiting| waiting.direction == direction);
+            (
+                slot.fd,
+                slot.read.is_some() || waits(Direction::Read),
+                slot.write.is_some() || waits(Direction::Write),
+            )
+        })
     }
 }
 

@@ -139,6 +139,8 @@ pub(crate) struct Engine {
     reading: bool,
     /// The prepare watchers have run for the wait to come.
     pub(crate) prepared: bool,
+    /// Where a jumping clock is to go if the wait brings nothing. Set when the wait is chosen, taken when deadlines expire.
+    jump: Option<u64>,
     /// Mail has arrived: the driver looks for posted closures.
     pub(crate) mail: bool,
     /// Deferred entries that became active directly in this iteration (ACT-20).
@@ -210,6 +212,7 @@ impl Engine {
             turn: 0,
             reading: false,
             prepared: false,
+            jump: None,
             deferred: 0,
             batch: None,
             due: Vec::new(),

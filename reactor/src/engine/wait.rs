@@ -47,9 +47,42 @@ impl Engine {
         };
         let left = earliest.saturating_sub(self.clock.now());
         match most {
-            _ if left == 0 || self.clock.is_manual() => Sleep::No,
+            _ if left == 0 => Sleep::No,
+            _ if self.clock.is_manual() => self.choose_jump(earliest, most),
             Sleep::For(most) => Sleep::For(left.min(most)),
             _ => Sleep::For(left),
+        }
+    }
+
+    /// The wait by a clock that moves only when it is told, or when there is nothing else to do.
+    #[cold]
+    fn choose_jump(&mut self, earliest: u64, most: Sleep) -> Sleep {
+        let Some(grace) = self.clock.jumps() else {
+            return Sleep::No;
+        };
+        // Somebody who turns the loop for a while in real time is not to find hours gone.
+        if most == Sleep::Forever {
+            self.jump = Some(earliest);
+        }
+        match (grace, most) {
+            (0, _) => Sleep::No,
+            (grace, Sleep::For(most)) => Sleep::For(grace.min(most)),
+            (grace, _) => Sleep::For(grace),
+        }
+    }
+
+    /// Makes the clock jump, if the wait that was chosen for it has brought nothing.
+    #[cold]
+    fn jump(&mut self, deadline: u64) {
+        let is_quiet = !self.mail
+            && !self.signalled
+            && self.woken.is_empty()
+            && self.queued() == 0
+            // What the mail has changed: another deadline may be the earliest now.
+            && self.earliest() == Some(deadline);
+        if is_quiet {
+            self.clock.jump(deadline);
+            self.cached = None;
         }
     }
 
@@ -90,6 +123,8 @@ impl Engine {
         }
         self.batch = Some(batch);
         if notified {
+            // Somebody has something to say, and may not have said it to the engine.
+            self.jump = None;
             self.read_mail();
         }
         // Nobody asks for the time of an iteration in which only futures are woken: they have clocks of their own.
@@ -201,6 +236,9 @@ impl Engine {
 
     #[inline(never)]
     fn expire_deadlines(&mut self) {
+        if let Some(deadline) = self.jump.take() {
+            self.jump(deadline);
+        }
         let now = self.now();
         let mut due = self.take_due(now);
         self.expired |= !due.is_empty();

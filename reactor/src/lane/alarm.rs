@@ -59,7 +59,7 @@ impl Alarm {
     /// Cancel safe: dropping the alarm deregisters it, and with it the waker.
     #[inline]
     pub fn poll_at(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= deadline {
+        if current::now() >= deadline {
             self.cancel();
             return Poll::Ready(());
         }
@@ -141,7 +141,7 @@ impl Alarm {
     /// thread. An alarm that is not registered stays so.
     pub fn reset(&mut self, deadline: Option<Instant>) {
         let Some(home) = self.home else { return };
-        let Some(deadline) = deadline.or_else(|| Instant::now().checked_add(FAR)) else {
+        let Some(deadline) = deadline.or_else(|| current::now().checked_add(FAR)) else {
             return;
         };
         act(

@@ -20,6 +20,7 @@ mod flags;
 mod fork;
 mod idle;
 mod introspect;
+mod jumping;
 mod landmarks;
 mod lane;
 mod lane_moves;
