@@ -32,6 +32,7 @@
 //! | Want | Go to |
 //! |---|---|
 //! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
+//! | tests with a limit, a look for what is left over, and virtual time | [`test`](mod@test); [`Stall`] |
 //! | an end to it: stop, drain, drop all | [`run`](fn@run), [`Run`]; tasks that borrow: [`scope`](fn@scope); panics of detached tasks: [`OnPanic`] |
 //! | sockets | [`net`]; any descriptor: [`Async`] |
 //! | buffers before and behind them, watermarks, timeouts, limits | [`BufferedStream`], [`stream`]; bytes alone: [`Buffer`]; rates: [`limit`] |
@@ -70,8 +71,8 @@ pub use levent_signal as signal;
 pub use levent_timer as timer;
 
 pub use levent_executor::{
-    FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stop, Task, block_on, run, scope,
-    set_on_panic, spawn, yield_now,
+    FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stall, Stop, Task, block_on, run,
+    scope, set_on_panic, set_stall, spawn, test, yield_now,
 };
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
@@ -80,6 +81,8 @@ pub use levent_io::{
     Async, Buffer, BufferedStream, buffer, copy, copy_bidirectional, copy_buf, limit, net, process,
     send_file, splice, splice_bidirectional, stream,
 };
+/// The time of this thread's timers: the system's, but for tests with another.
+pub use levent_reactor::current::now;
 pub use levent_signal::{CtrlC, Signals, ctrl_c};
 pub use levent_timer::{
     Elapsed, Interval, Sleep, Timeout, Timer, interval, interval_at, sleep, sleep_until, timeout,

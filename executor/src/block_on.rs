@@ -28,6 +28,7 @@ use crate::driver::Bell;
 use crate::flags::Flags;
 use crate::queue::AtHome;
 use crate::sleeper::{OnBase, Sleeper};
+use crate::stall::{self, stall};
 
 /// Runs `future` on this thread until it is done, and the thread's spawned tasks beside it.
 ///
@@ -117,8 +118,11 @@ impl Call {
                 return output;
             }
             let runnable = self.flags.is_woken() || !bell.arm(|| unparker.clone());
-            let wait = if runnable { Wait::Poll } else { Wait::Block };
-            check(sleeper.turn(wait));
+            check(match stall() {
+                _ if runnable => sleeper.turn(Wait::Poll),
+                None => sleeper.turn(Wait::Block),
+                Some(stall) => stall::sleep(stall, sleeper, tasks, || self.flags.is_woken()),
+            });
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::local::LocalExecutor;
 use crate::on_panic::OnPanic;
+use crate::origin::Origin;
 use crate::queue::Queue;
 use crate::task::Task;
 
@@ -37,12 +38,17 @@ thread_local! {
 /// let sum = block_on(async { early.await + spawn(async { 2 }).await });
 /// assert_eq!(sum, 3);
 /// ```
+#[track_caller]
 pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
+    let origin = Origin::here();
     if DEPTH.get() > 0 {
-        return spawn_in_run(future);
+        return spawn_in_run(origin, future);
     }
     let mut future = Some(future);
-    let spawned = EXECUTOR.try_with(|executor| future.take().map(|future| executor.spawn(future)));
+    let spawned = EXECUTOR.try_with(|executor| {
+        let future = future.take();
+        future.map(|future| executor.spawn_at(origin, future))
+    });
     match (spawned, future) {
         (Ok(Some(task)), _) => task,
         // An executor that is gone at once cancels as the thread's own would have.
@@ -52,9 +58,9 @@ pub fn spawn<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
 }
 
 #[cold]
-fn spawn_in_run<T: 'static>(future: impl Future<Output = T> + 'static) -> Task<T> {
+fn spawn_in_run<T: 'static>(origin: Origin, future: impl Future<Output = T> + 'static) -> Task<T> {
     match innermost() {
-        Some(executor) => executor.spawn(future),
+        Some(executor) => executor.spawn_at(origin, future),
         // The run drops its tasks: one that is spawned by a destructor meanwhile is cancelled with them.
         None => LocalExecutor::new().spawn(future),
     }

@@ -13,6 +13,7 @@
 //! - [`spawn`] gives a future to the thread's executor; it need be neither `Send` nor woken from this thread.
 //! - [`run`](run()) is `block_on` with an end: whatever was spawned inside is done or dropped when it returns.
 //! - [`scope`] has tasks that borrow, inside any future.
+//! - [`test`](mod@test) runs tests: with a limit, a look for what is left over, and virtual time.
 //! - [`LocalExecutor`] spawns futures that borrow, and runs under any `block_on`.
 //! - [`Sleeper`] is all that the executor knows of the reactor; [`block_on_with`] takes any.
 //!
@@ -54,11 +55,14 @@ mod foreign;
 mod levels;
 mod local;
 mod on_panic;
+mod origin;
 mod queue;
 mod run;
 mod sleeper;
+mod stall;
 mod sync;
 mod task;
+pub mod test;
 mod yield_now;
 
 pub use block_on::{block_on, block_on_with};
@@ -70,5 +74,6 @@ pub use on_panic::OnPanic;
 pub use queue::leaked_tasks;
 pub use run::{Report, Run, Scope, Stop, Stopped, run, scope};
 pub use sleeper::{Sleeper, Unparker};
+pub use stall::{Stall, set_stall, stall};
 pub use task::{FallibleTask, Task};
 pub use yield_now::{YieldNow, yield_now};

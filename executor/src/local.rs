@@ -11,6 +11,7 @@ use levent_reactor::current;
 
 use crate::budget::budget;
 use crate::driver::Driver;
+use crate::origin::Origin;
 use crate::queue::Queue;
 use crate::task::{Task, Tasks};
 
@@ -65,8 +66,18 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Spawns a future. It is first polled when the executor runs.
+    #[track_caller]
     pub fn spawn<T: 'a>(&self, future: impl Future<Output = T> + 'a) -> Task<T> {
-        Task::new(self.tasks.spawn(future))
+        self.spawn_at(Origin::here(), future)
+    }
+
+    /// The same, from this place.
+    pub(crate) fn spawn_at<T: 'a>(
+        &self,
+        origin: Origin,
+        future: impl Future<Output = T> + 'a,
+    ) -> Task<T> {
+        Task::new(self.tasks.spawn(future, origin))
     }
 
     /// Spawns every future of an iterator and adds the tasks to `handles`.
@@ -82,12 +93,18 @@ impl<'a> LocalExecutor<'a> {
     /// let last = block_on(executor.run(async { tasks.pop().expect("three were spawned").await }));
     /// assert_eq!(last, 9);
     /// ```
+    #[track_caller]
     pub fn spawn_many<T: 'a, F: Future<Output = T> + 'a>(
         &self,
         futures: impl IntoIterator<Item = F>,
         handles: &mut impl Extend<Task<F::Output>>,
     ) {
-        handles.extend(futures.into_iter().map(|future| self.spawn(future)));
+        let origin = Origin::here();
+        handles.extend(
+            futures
+                .into_iter()
+                .map(|future| self.spawn_at(origin, future)),
+        );
     }
 
     /// Runs one task if one is runnable. False if none is.

@@ -21,7 +21,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
@@ -32,6 +32,7 @@ use crate::budget::{budget, count_polls, weight};
 use crate::foreign::{Foreign, Pushed};
 use crate::levels::Levels;
 use crate::on_panic::{OnPanic, Payload};
+use crate::origin::Origin;
 use crate::sleeper::Unparker;
 use crate::task::{HomeCell, Runnable};
 
@@ -99,6 +100,18 @@ pub(crate) struct Home {
 struct Waiting {
     wakers: Vec<Option<Waker>>,
     vacant: Vec<usize>,
+    /// Where the tasks of these places were spawned; empty, and shorter than `wakers`, where that is not recorded.
+    origins: Vec<Origin>,
+}
+
+impl Waiting {
+    #[cold]
+    fn note_origin(&mut self, slot: usize, origin: Origin) {
+        if self.origins.len() <= slot {
+            self.origins.resize(slot + 1, Origin::NONE);
+        }
+        self.origins[slot] = origin;
+    }
 }
 
 impl Queue {
@@ -117,6 +130,7 @@ impl Queue {
                 waiting: RefCell::new(Waiting {
                     wakers: Vec::new(),
                     vacant: Vec::new(),
+                    origins: Vec::new(),
                 }),
                 idle: Cell::default(),
                 spawned: Cell::new(0),
@@ -273,9 +287,9 @@ impl Home {
     }
 
     /// A task waits for the first time. Returns its slot.
-    pub(crate) fn task_waits(&self, waker: Waker) -> usize {
+    pub(crate) fn task_waits(&self, waker: Waker, origin: Origin) -> usize {
         let mut waiting = self.waiting.borrow_mut();
-        match waiting.vacant.pop() {
+        let slot = match waiting.vacant.pop() {
             Some(slot) => {
                 waiting.wakers[slot] = Some(waker);
                 slot
@@ -284,7 +298,11 @@ impl Home {
                 waiting.wakers.push(Some(waker));
                 waiting.wakers.len() - 1
             }
+        };
+        if origin != Origin::NONE || !waiting.origins.is_empty() {
+            waiting.note_origin(slot, origin);
         }
+        slot
     }
 
     /// A task's future is dropped.
@@ -321,6 +339,30 @@ impl<'q> AtHome<'q> {
     /// Futures not dropped yet.
     pub(crate) fn live(self) -> usize {
         self.home.live.get()
+    }
+
+    /// Where the tasks were spawned that wait or are queued, as far as that was recorded, and how many there.
+    pub(crate) fn origins(self) -> Vec<(&'static Location<'static>, usize)> {
+        let waiting = self.home.waiting.borrow();
+        let parked = waiting.wakers.iter().zip(&waiting.origins);
+        let mut all: Vec<Origin> = parked
+            .filter(|(waker, _)| waker.is_some())
+            .map(|(_, origin)| *origin)
+            .collect();
+        // Those that have waited before are among the ones above.
+        let ready = self.home.ready.borrow();
+        all.extend(
+            ready
+                .iter()
+                .map(|runnable| runnable.metadata())
+                .filter(|task| !task.has_waited())
+                .map(|task| task.origin),
+        );
+        all.sort_unstable();
+        let counted = all.chunk_by(|a, b| a == b);
+        counted
+            .filter_map(|same| Some((same[0].place()?, same.len())))
+            .collect()
     }
 
     pub(crate) fn has_work(self) -> bool {

@@ -81,6 +81,7 @@ pub struct Scope<'env> {
 
 impl<'env> Scope<'env> {
     /// Spawns a child. Dropping the task cancels it; detached, it goes on, and the scope waits for it.
+    #[track_caller]
     pub fn spawn<T: 'env>(&self, future: impl Future<Output = T> + 'env) -> Task<T> {
         self.children.spawn(future)
     }

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tracked::{Metadata, Tracked};
+use crate::origin::Origin;
 use crate::queue::{Home, Queue};
 
 /// A task that is to be polled.
@@ -151,13 +152,17 @@ impl<'a> Tasks<'a> {
     }
 
     /// Spawns `future` and queues it for its first poll.
-    pub(crate) fn spawn<F>(&self, future: F) -> async_task::Task<F::Output, Metadata>
+    pub(crate) fn spawn<F>(
+        &self,
+        future: F,
+        origin: Origin,
+    ) -> async_task::Task<F::Output, Metadata>
     where
         F: Future + 'a,
         F::Output: 'a,
     {
         let builder = async_task::Builder::new()
-            .metadata(Metadata::new(Arc::clone(self.queue())))
+            .metadata(Metadata::new(Arc::clone(self.queue()), origin))
             .propagate_panic(true);
         // SAFETY: the four conditions of `spawn_unchecked`, by the points on top of this file. The future is not `Send`: it
         // stays on this thread (1, 2). It is not `'static`: it is dropped before `'a` ends (3). The schedule function is

@@ -9,21 +9,33 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::origin::Origin;
 use crate::queue::{Home, Queue};
 
 /// What the task's handle, its wakers and its future share.
 pub(crate) struct Metadata {
     pub(super) queue: Arc<Queue>,
+    /// Where the task was spawned, if that is recorded.
+    pub(crate) origin: Origin,
     /// Nobody will await the task. Set by its handle, wherever that is; never cleared.
     detached: AtomicBool,
+    /// The task has a place among the waiting ones. Written and read at home only.
+    has_waited: AtomicBool,
 }
 
 impl Metadata {
-    pub(super) fn new(queue: Arc<Queue>) -> Metadata {
+    pub(super) fn new(queue: Arc<Queue>, origin: Origin) -> Metadata {
         Metadata {
             queue,
+            origin,
             detached: AtomicBool::new(false),
+            has_waited: AtomicBool::new(false),
         }
+    }
+
+    /// Is the task among the waiting ones, wherever it is besides?
+    pub(crate) fn has_waited(&self) -> bool {
+        self.has_waited.load(Ordering::Relaxed)
     }
 
     /// Says that nobody will await the task.
@@ -38,7 +50,7 @@ pin_project! {
     pub(super) struct Tracked<'q, F> {
         #[pin]
         future: F,
-        detached: &'q AtomicBool,
+        metadata: &'q Metadata,
         // Declared after `future`, so dropped after it: a task counts as live until nothing of it is left.
         membership: Membership<'q>,
     }
@@ -56,7 +68,7 @@ impl<'q, F> Tracked<'q, F> {
         home.task_added();
         Tracked {
             future,
-            detached: &metadata.detached,
+            metadata,
             membership: Membership { home, slot: None },
         }
     }
@@ -67,17 +79,18 @@ impl<F: Future> Future for Tracked<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let (home, detached) = (this.membership.home, *this.detached);
+        let (home, metadata) = (this.membership.home, *this.metadata);
         // The cell catches a panic for whoever awaits the task. For one that nobody does the executor has to know.
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
         let poll = match polled {
             Ok(poll) => poll,
-            Err(payload) => panicked(home, detached, payload),
+            Err(payload) => panicked(home, &metadata.detached, payload),
         };
         // A task is in a run queue until its first poll, and can be reached there. Many never wait: they are spared the
         // clone of the waker.
         if poll.is_pending() && this.membership.slot.is_none() {
-            this.membership.slot = Some(this.membership.home.task_waits(cx.waker().clone()));
+            metadata.has_waited.store(true, Ordering::Relaxed);
+            this.membership.slot = Some(home.task_waits(cx.waker().clone(), metadata.origin));
         }
         poll
     }

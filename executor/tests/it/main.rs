@@ -7,6 +7,7 @@ mod block_on;
 mod local;
 mod run;
 mod task;
+mod tests;
 mod util;
 mod with_reactor;
 
