@@ -28,7 +28,7 @@ use crate::driver::Bell;
 use crate::flags::Flags;
 use crate::queue::AtHome;
 use crate::sleeper::{OnBase, Sleeper};
-use crate::stall::{self, stall};
+use crate::stall;
 
 /// Runs `future` on this thread until it is done, and the thread's spawned tasks beside it.
 ///
@@ -118,10 +118,10 @@ impl Call {
                 return output;
             }
             let runnable = self.flags.is_woken() || !bell.arm(|| unparker.clone());
-            check(match stall() {
-                _ if runnable => sleeper.turn(Wait::Poll),
-                None => sleeper.turn(Wait::Block),
-                Some(stall) => stall::sleep(stall, sleeper, tasks, || self.flags.is_woken()),
+            check(match runnable {
+                true => sleeper.turn(Wait::Poll),
+                false if stall::is_on() => stall::sleep(sleeper, tasks, &self.flags),
+                false => sleeper.turn(Wait::Block),
             });
         }
     }

@@ -15,11 +15,14 @@ use std::time::{Duration, Instant};
 
 use levent_reactor::{Base, Counted, Wait, current};
 
+use crate::flags::Flags;
 use crate::queue::AtHome;
 use crate::sleeper::Sleeper;
 
 thread_local! {
     static STALL: Cell<Option<Stall>> = const { Cell::new(None) };
+    /// Beside it, since every sleep asks.
+    static IS_ON: Cell<bool> = const { Cell::new(false) };
 }
 
 /// After how long without progress `block_on` panics, with a list of who waits for what.
@@ -57,6 +60,7 @@ impl Default for Stall {
 /// day does what it should. [`test`](mod@crate::test) switches it on.
 pub fn set_stall(stall: Option<Stall>) {
     STALL.set(stall);
+    IS_ON.set(stall.is_some());
 }
 
 /// What is set.
@@ -64,18 +68,21 @@ pub fn stall() -> Option<Stall> {
     STALL.get()
 }
 
+/// Is anything set?
+#[inline]
+pub(crate) fn is_on() -> bool {
+    IS_ON.get()
+}
+
 /// Sleeps until something happens that the executor has to see to.
 ///
 /// # Panics
 ///
 /// If nothing has happened for too long.
-pub(crate) fn sleep(
-    stall: Stall,
-    sleeper: &impl Sleeper,
-    tasks: AtHome<'_>,
-    is_woken: impl Fn() -> bool,
-) -> io::Result<()> {
-    let Some(base) = current::base().ok().filter(|_| current::is_inside()) else {
+#[cold]
+pub(crate) fn sleep(sleeper: &impl Sleeper, tasks: AtHome<'_>, flags: &Flags) -> io::Result<()> {
+    let base = current::base().ok().filter(|_| current::is_inside());
+    let (Some(base), Some(stall)) = (base, stall()) else {
         // Somebody else's loop: nothing is known of it.
         return sleeper.turn(Wait::Block);
     };
@@ -91,7 +98,7 @@ pub(crate) fn sleep(
         let left = most.saturating_sub(begun.elapsed());
         sleeper.turn(Wait::AtMost(left))?;
         // Whatever else happened, a callback or a message, begins the time anew.
-        if is_woken() || tasks.has_work() || base.count(Counted::ADDED) != events {
+        if flags.is_woken() || tasks.has_work() || base.count(Counted::ADDED) != events {
             return Ok(());
         }
         if begun.elapsed() >= most {

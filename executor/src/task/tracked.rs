@@ -79,27 +79,36 @@ impl<F: Future> Future for Tracked<'_, F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let (home, metadata) = (this.membership.home, *this.metadata);
         // The cell catches a panic for whoever awaits the task. For one that nobody does the executor has to know.
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
         let poll = match polled {
             Ok(poll) => poll,
-            Err(payload) => panicked(home, &metadata.detached, payload),
+            Err(payload) => panicked(this.membership.home, this.metadata, payload),
         };
         // A task is in a run queue until its first poll, and can be reached there. Many never wait: they are spared the
         // clone of the waker.
         if poll.is_pending() && this.membership.slot.is_none() {
-            metadata.has_waited.store(true, Ordering::Relaxed);
-            this.membership.slot = Some(home.task_waits(cx.waker().clone(), metadata.origin));
+            this.membership.wait(this.metadata, cx);
         }
         poll
     }
 }
 
+impl Membership<'_> {
+    /// The task waits for the first time.
+    #[cold]
+    #[inline(never)]
+    fn wait(&mut self, metadata: &Metadata, cx: &Context<'_>) {
+        metadata.has_waited.store(true, Ordering::Relaxed);
+        let waker = cx.waker().clone();
+        self.slot = Some(self.home.task_waits(waker, metadata.origin));
+    }
+}
+
 /// Goes on with the panic, after noting it.
 #[cold]
-fn panicked(home: &Home, detached: &AtomicBool, payload: Box<dyn Any + Send>) -> ! {
-    let is_detached = detached.load(Ordering::Relaxed);
+fn panicked(home: &Home, metadata: &Metadata, payload: Box<dyn Any + Send>) -> ! {
+    let is_detached = metadata.detached.load(Ordering::Relaxed);
     resume_unwind(home.task_panicked(is_detached, payload))
 }
 
