@@ -44,6 +44,8 @@
 //! | TLS | `levent::tls`, with the feature `tls` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
 //!
+//! Who comes from another runtime finds its names in [`migrate`].
+//!
 //! `read`, `write_all`, `next` and their like are extension methods of the traits in [`prelude`]: take them from `futures-lite` or
 //! `futures-util`, whichever your program has.
 //!
@@ -61,6 +63,7 @@
 #[cfg(feature = "hyper")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub mod hyper;
+pub mod migrate;
 pub mod prelude;
 
 #[doc(no_inline)]
@@ -71,8 +74,8 @@ pub use levent_signal as signal;
 pub use levent_timer as timer;
 
 pub use levent_executor::{
-    FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stall, Stop, Task, block_on, run,
-    scope, set_on_panic, set_stall, spawn, test, yield_now,
+    Budget, FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stall, Stop, Task, block_on,
+    budget, run, scope, set_budget, set_on_panic, set_stall, spawn, test, yield_now,
 };
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]
