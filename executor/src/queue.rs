@@ -287,7 +287,7 @@ impl Home {
     }
 
     /// A task waits for the first time. Returns its slot.
-    pub(crate) fn task_waits(&self, waker: Waker, origin: Origin) -> usize {
+    pub(crate) fn task_waits(&self, waker: Waker, origin: Origin) -> u32 {
         let mut waiting = self.waiting.borrow_mut();
         let slot = match waiting.vacant.pop() {
             Some(slot) => {
@@ -302,13 +302,13 @@ impl Home {
         if origin != Origin::NONE || !waiting.origins.is_empty() {
             waiting.note_origin(slot, origin);
         }
-        slot
+        u32::try_from(slot).expect("2^32 tasks are 400 GiB, beyond any number of them")
     }
 
     /// A task's future is dropped.
-    pub(crate) fn task_removed(&self, slot: Option<usize>) {
+    pub(crate) fn task_removed(&self, slot: Option<u32>) {
         self.live.set(self.live.get() - 1);
-        if let Some(slot) = slot {
+        if let Some(slot) = slot.map(|slot| slot as usize) {
             let waker = {
                 let mut waiting = self.waiting.borrow_mut();
                 waiting.vacant.push(slot);

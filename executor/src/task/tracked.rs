@@ -33,6 +33,11 @@ impl Metadata {
         }
     }
 
+    /// The books, where the future is.
+    fn home(&self) -> &Home {
+        self.queue.at_home().home()
+    }
+
     /// Is the task among the waiting ones, wherever it is besides?
     pub(crate) fn has_waited(&self) -> bool {
         self.has_waited.load(Ordering::Relaxed)
@@ -50,7 +55,6 @@ pin_project! {
     pub(super) struct Tracked<'q, F> {
         #[pin]
         future: F,
-        metadata: &'q Metadata,
         // Declared after `future`, so dropped after it: a task counts as live until nothing of it is left.
         membership: Membership<'q>,
     }
@@ -58,18 +62,21 @@ pin_project! {
 
 /// One count of the live tasks and, once the task has waited, one entry among the waiting ones.
 struct Membership<'q> {
-    home: &'q Home,
-    slot: Option<usize>,
+    metadata: &'q Metadata,
+    /// The place among the waiting ones; `NO_PLACE` before there is one. Small: every task has it.
+    place: u32,
 }
+
+/// There are never so many tasks that this is the place of one.
+const NO_PLACE: u32 = u32::MAX;
 
 impl<'q, F> Tracked<'q, F> {
     pub(super) fn new(metadata: &'q Metadata, future: F) -> Tracked<'q, F> {
-        let home = metadata.queue.at_home().home();
-        home.task_added();
+        metadata.home().task_added();
+        let place = NO_PLACE;
         Tracked {
             future,
-            metadata,
-            membership: Membership { home, slot: None },
+            membership: Membership { metadata, place },
         }
     }
 }
@@ -83,12 +90,12 @@ impl<F: Future> Future for Tracked<'_, F> {
         let polled = catch_unwind(AssertUnwindSafe(|| this.future.poll(cx)));
         let poll = match polled {
             Ok(poll) => poll,
-            Err(payload) => panicked(this.membership.home, this.metadata, payload),
+            Err(payload) => panicked(this.membership.metadata, payload),
         };
         // A task is in a run queue until its first poll, and can be reached there. Many never wait: they are spared the
         // clone of the waker.
-        if poll.is_pending() && this.membership.slot.is_none() {
-            this.membership.wait(this.metadata, cx);
+        if poll.is_pending() && this.membership.place == NO_PLACE {
+            this.membership.wait(cx);
         }
         poll
     }
@@ -98,22 +105,24 @@ impl Membership<'_> {
     /// The task waits for the first time.
     #[cold]
     #[inline(never)]
-    fn wait(&mut self, metadata: &Metadata, cx: &Context<'_>) {
+    fn wait(&mut self, cx: &Context<'_>) {
+        let metadata = self.metadata;
         metadata.has_waited.store(true, Ordering::Relaxed);
         let waker = cx.waker().clone();
-        self.slot = Some(self.home.task_waits(waker, metadata.origin));
+        self.place = metadata.home().task_waits(waker, metadata.origin);
     }
 }
 
 /// Goes on with the panic, after noting it.
 #[cold]
-fn panicked(home: &Home, metadata: &Metadata, payload: Box<dyn Any + Send>) -> ! {
+fn panicked(metadata: &Metadata, payload: Box<dyn Any + Send>) -> ! {
     let is_detached = metadata.detached.load(Ordering::Relaxed);
-    resume_unwind(home.task_panicked(is_detached, payload))
+    resume_unwind(metadata.home().task_panicked(is_detached, payload))
 }
 
 impl Drop for Membership<'_> {
     fn drop(&mut self) {
-        self.home.task_removed(self.slot);
+        let place = (self.place != NO_PLACE).then_some(self.place);
+        self.metadata.home().task_removed(place);
     }
 }
