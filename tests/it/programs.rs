@@ -687,6 +687,137 @@ fn hello_http_answers_curl() {
     );
 }
 
+/// What comes back for a request that is written as it stands, until the server ends the connection or is silent for a while.
+fn http_answer(address: &str, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    stream.write_all(request).unwrap();
+    let mut answer = Vec::new();
+    // A reset after the answer is an end as well.
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// Every limit of `http_server` holds, and each is answered as its page says.
+#[test]
+fn http_server_keeps_its_limits() {
+    let _dog = Watchdog::new(30);
+    let options = [
+        "--head",
+        "8192",
+        "--body",
+        "1000",
+        "--head-time",
+        "1",
+        "--body-time",
+        "1",
+    ];
+    let Some((server, address)) = Example::serve_with("http_server", &options) else {
+        return;
+    };
+    let get = |path: &str, more: &str| {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n");
+        http_answer(&address, request.as_bytes())
+    };
+    let post = |path: &str, more: &str, body: &str| {
+        let request =
+            format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{more}\r\n{body}");
+        http_answer(&address, request.as_bytes())
+    };
+    let begins = |answer: String, status: &str| {
+        let expected = format!("HTTP/1.1 {status} ");
+        assert!(answer.starts_with(&expected), "{status}: {answer}");
+    };
+
+    let lines = get("/lines/3", "");
+    assert!(lines.contains("transfer-encoding: chunked"), "{lines}");
+    assert!(
+        lines.contains("line 1\n") && lines.contains("line 3\n"),
+        "{lines}"
+    );
+    begins(get("/nothing", ""), "404");
+    let other = post("/lines/3", "", "");
+    assert!(other.contains("allow: GET"), "{other}");
+    begins(other, "405");
+    begins(get("/", &format!("X: {}\r\n", "a".repeat(9000))), "431");
+    begins(get("/", &"X: y\r\n".repeat(200)), "431");
+
+    let sum = post("/sum", "Content-Length: 5\r\n", "hello");
+    assert!(sum.ends_with("\r\n\r\n5 532\n"), "{sum}");
+    // Announced, and found out.
+    begins(post("/sum", "Content-Length: 1001\r\n", ""), "413");
+    let much = format!("3e9\r\n{}\r\n0\r\n\r\n", "a".repeat(1001));
+    begins(post("/sum", "Transfer-Encoding: chunked\r\n", &much), "413");
+    let echoed = post(
+        "/echo",
+        "Transfer-Encoding: chunked\r\n",
+        "4\r\nback\r\n0\r\n\r\n",
+    );
+    assert!(echoed.contains("back"), "{echoed}");
+    // Slow, in either phase. Between them the connection stays open, so the limit is what ends it.
+    let begin = Instant::now();
+    begins(post("/sum", "Content-Length: 5\r\n", "he"), "408");
+    assert!(begin.elapsed() >= Duration::from_secs(1));
+    let begin = Instant::now();
+    let half = http_answer(&address, b"GET / HT");
+    assert!(begin.elapsed() >= Duration::from_secs(1), "{half}");
+
+    server.signal(SIGTERM);
+    let (status, rest) = server.finish();
+    assert!(status.success(), "{status}");
+    assert!(rest.starts_with("answered "), "{rest}");
+}
+
+/// `curl` keeps a connection alive, and a request under way at the end is answered.
+#[test]
+fn http_server_answers_curl_and_ends_gracefully() {
+    let _dog = Watchdog::new(20);
+    let Some((server, address)) = Example::serve("http_server") else {
+        return;
+    };
+    let url = format!("http://{address}");
+    let lines = format!("{url}/lines/2");
+    let arguments = [
+        "-sS",
+        "-w",
+        "[%{http_code} %{num_connects}]",
+        &lines,
+        &lines,
+    ];
+    let Some(answer) = run("curl", &arguments, b"") else {
+        return;
+    };
+    let twice = "line 1\nline 2\n[200 1]line 1\nline 2\n[200 0]";
+    assert_eq!(String::from_utf8_lossy(&answer), twice);
+    let body = run(
+        "curl",
+        &["-sS", "--data-binary", "@-", &format!("{url}/sum")],
+        &[1; 500],
+    )
+    .unwrap();
+    assert_eq!(body, b"500 500\n");
+
+    // Its first line shows that the answer is under way; the server is told to stop in the middle of it.
+    let mut under_way = TcpStream::connect(&address).unwrap();
+    under_way
+        .write_all(b"GET /lines/300 HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    while !answer.contains("line 1\n") {
+        let mut some = [0; 512];
+        let read = under_way.read(&mut some).unwrap();
+        assert!(read > 0, "{answer}");
+        answer.push_str(std::str::from_utf8(&some[..read]).unwrap());
+    }
+    server.signal(SIGTERM);
+    under_way.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("line 300\n"), "cut off: {}", answer.len());
+    let (status, _) = server.finish();
+    assert!(status.success(), "{status}");
+}
+
 /// `openssl s_client` types a line and reads it back, agrees on a protocol, takes its leave, and is let go with success.
 #[test]
 fn tls_echo_answers_openssl() {

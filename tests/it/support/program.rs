@@ -42,7 +42,13 @@ impl Example {
 
     /// Starts a server on a free port, and returns it with its `IP:PORT`.
     pub(crate) fn serve(name: &str) -> Option<(Example, String)> {
-        let mut example = Example::start(name, &["127.0.0.1:0"])?;
+        Example::serve_with(name, &[])
+    }
+
+    /// The same with options after the address.
+    pub(crate) fn serve_with(name: &str, options: &[&str]) -> Option<(Example, String)> {
+        let arguments = [&["127.0.0.1:0"], options].concat();
+        let mut example = Example::start(name, &arguments)?;
         let address = example.address();
         Some((example, address))
     }
