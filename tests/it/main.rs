@@ -14,7 +14,7 @@
 //! | `handover` | waits whose loop ends, moves or is another one; wakers that are foreign code |
 //! | `bad_input` | one clear error each, and nothing lost |
 //! | `types` | `Send` and `Sync`, decided by the compiler |
-//! | `http` | the adapters for hyper (feature `hyper`) |
+//! | `http`, `http_peers` | the adapters for hyper: server and client, HTTP/1 and HTTP/2 (feature `hyper`) |
 //!
 //! Each test is bounded by a [`Watchdog`](support::Watchdog), uses port 0, and orders what happens by messages, never by sleeping.
 //! What belongs to a whole process (limits, signals, descriptors, threads, the environment) is changed in a process of its own, see
@@ -26,6 +26,8 @@ mod chaos;
 mod handover;
 #[cfg(feature = "hyper")]
 mod http;
+#[cfg(feature = "hyper")]
+mod http_peers;
 mod limits;
 mod load;
 mod memory;
