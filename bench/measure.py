@@ -18,6 +18,7 @@ import time
 
 import compare
 import growth
+import swap
 
 BUILT = sys.argv[1]
 QUICK = "--quick" in sys.argv
@@ -483,6 +484,7 @@ ALL = {
 ASKED = {
     "peers": lambda: compare.compare(BUILT, QUICK, sys.modules[__name__]),
     "growth": lambda: growth.growth(QUICK, sys.modules[__name__]),
+    "swap": lambda: swap.swap(BUILT, QUICK, sys.modules[__name__]),
 }
 NEEDS = {"calls": "strace", "notify": "strace", "instructions": "valgrind", "allocations": "valgrind"}
 
