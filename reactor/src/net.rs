@@ -19,8 +19,10 @@ use std::{
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 
+mod descriptors;
 mod listen;
 
+pub use descriptors::{PeerCred, Received, peer_cred, recv_with_fds, send_with_fds};
 pub use listen::ListenSettings;
 
 use crate::engine::events::refused;

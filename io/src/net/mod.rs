@@ -9,6 +9,7 @@
 //! tcp, unix streams and listeners                   readiness is latched, a short read saves a system call
 //! listen    listeners with options: policies without descriptors, disabling, counts
 //! udp       datagrams
+//! descriptors   sent over Unix sockets, and who is at the other end
 //! split     one stream as a reader and a writer
 //! handle    what the six handles have in common
 //! ```
@@ -20,6 +21,7 @@
 //! (`accept`, `peek`, datagrams) may be awaited by any number of tasks.
 
 mod addr;
+mod descriptors;
 mod handle;
 mod listen;
 mod lookup;

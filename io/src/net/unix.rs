@@ -1,6 +1,8 @@
 //! Unix sockets: streams, listeners and datagrams, named by paths.
 //!
 //! A path that starts with NUL is an abstract name (Linux): it lives outside the file system and goes with its socket.
+//!
+//! Streams and datagrams carry descriptors beside their bytes: [`UnixStream::send_with_fds`], [`UnixStream::recv_with_fds`].
 
 use std::fmt;
 use std::future::poll_fn;
@@ -24,6 +26,7 @@ use super::split::{ReadHalf, WriteHalf, halves};
 use crate::Async;
 use crate::accept::{Accepting, Control};
 
+pub use levent_reactor::net::{PeerCred, Received};
 pub use std::os::unix::net::SocketAddr;
 
 /// A Unix listener.
@@ -228,7 +231,7 @@ impl UnixStream {
 }
 
 impl UnixStream {
-    /// The socket and its registration, for buffered streams.
+    /// The socket and its registration.
     #[inline]
     pub(crate) fn async_io(&self) -> &Async<std_unix::UnixStream> {
         &self.inner
@@ -385,6 +388,14 @@ impl UnixDatagram {
     /// What `shutdown(2)` says.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get_ref().shutdown(how)
+    }
+}
+
+impl UnixDatagram {
+    /// The socket and its registration.
+    #[inline]
+    pub(super) fn async_io(&self) -> &Async<std_unix::UnixDatagram> {
+        &self.inner
     }
 }
 

@@ -76,6 +76,8 @@ assert_traits! {
     unix::UnixListener: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     unix::UnixStream: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     unix::UnixDatagram: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
+    unix::Received: [Copy Default Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
+    unix::PeerCred: [Copy Send Sync Unpin UnwindSafe RefUnwindSafe] not [Default];
     net::Incoming<'static>: [Send Sync Unpin] not [];
     unix::Incoming<'static>: [Send Sync Unpin] not [];
     net::ToSocketAddrsFuture: [Send Sync Unpin] not [];

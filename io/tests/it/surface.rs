@@ -10,12 +10,12 @@ use futures_lite::Stream;
 use levent_io::net::{self, AsyncToSocketAddrs, unix};
 use levent_io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 use std::future::Future;
-use std::io::Result;
+use std::io::{IoSliceMut, Result};
 use std::net::{
     IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener,
     TcpStream, UdpSocket,
 };
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -196,6 +196,25 @@ fn unix_datagrams(socket: &unix::UnixDatagram, path: &Path) {
     answers::<(usize, UnixAddr)>(socket.recv_from(&mut [0]));
     answers::<usize>(socket.send(&[0]));
     answers::<usize>(socket.send_to(&[0], path));
+}
+
+/// Beyond async-net: descriptors beside the bytes.
+fn passing(
+    streams: (&Async<UnixStream>, &unix::UnixStream),
+    datagrams: (&Async<UnixDatagram>, &unix::UnixDatagram),
+    bufs: &mut [IoSliceMut<'_>],
+    (ours, theirs): (&[BorrowedFd<'_>], &mut Vec<OwnedFd>),
+) {
+    answers::<usize>(streams.0.send_with_fds(&[], ours));
+    answers::<usize>(streams.1.send_with_fds(&[], ours));
+    answers::<usize>(datagrams.0.send_with_fds(&[], ours));
+    answers::<usize>(datagrams.1.send_with_fds(&[], ours));
+    answers::<unix::Received>(streams.0.recv_with_fds(bufs, theirs, 1));
+    answers::<unix::Received>(streams.1.recv_with_fds(bufs, theirs, 1));
+    answers::<unix::Received>(datagrams.0.recv_with_fds(bufs, theirs, 1));
+    answers::<unix::Received>(datagrams.1.recv_with_fds(bufs, theirs, 1));
+    let _: fn(&Async<UnixStream>) -> Result<unix::PeerCred> = Async::<UnixStream>::peer_cred;
+    let _: fn(&unix::UnixStream) -> Result<unix::PeerCred> = unix::UnixStream::peer_cred;
 }
 
 /// Every handle converts from and to its `Async`; all but `UnixDatagram` from a descriptor.

@@ -10,6 +10,7 @@ use std::{
 
 pub(crate) mod bell;
 pub(crate) mod clock;
+pub(crate) mod credentials;
 pub(crate) mod devpoll;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;
@@ -21,6 +22,7 @@ pub(crate) mod io_safe;
 pub(crate) mod kqueue;
 pub(crate) mod limits;
 pub(crate) mod map;
+pub(crate) mod message;
 pub(crate) mod numbers;
 pub(crate) mod pidfd;
 #[cfg(any(test, not(target_os = "linux"), levent_libkqueue))]

@@ -231,7 +231,7 @@ fn switch_on(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
 }
 
 /// Sets an option that is an `int`.
-fn set_number(
+pub(crate) fn set_number(
     socket: BorrowedFd<'_>,
     level: libc::c_int,
     option: libc::c_int,
@@ -252,8 +252,12 @@ fn set_number(
     .map(drop)
 }
 
+/// Is this a stream socket? Not if it is no socket at all.
+pub(crate) fn is_stream(socket: BorrowedFd<'_>) -> bool {
+    number(socket, libc::SOL_SOCKET, libc::SO_TYPE).is_ok_and(|kind| kind == libc::SOCK_STREAM)
+}
+
 /// Reads an option that is an `int`.
-#[cfg(test)]
 pub(crate) fn number(
     socket: BorrowedFd<'_>,
     level: libc::c_int,

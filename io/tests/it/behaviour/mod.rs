@@ -6,6 +6,7 @@
 mod descriptors;
 mod listeners;
 mod packets;
+mod passing;
 mod streams;
 mod waits;
 
