@@ -19,9 +19,11 @@ use std::{
 #[cfg(target_os = "linux")]
 use std::os::linux::net::SocketAddrExt;
 
+mod batch;
 mod descriptors;
 mod listen;
 
+pub use batch::{Batch, Datagram, Datagrams};
 pub use descriptors::{PeerCred, Received, peer_cred, recv_with_fds, send_with_fds};
 pub use listen::ListenSettings;
 

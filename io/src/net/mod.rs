@@ -9,6 +9,7 @@
 //! tcp, unix streams and listeners                   readiness is latched, a short read saves a system call
 //! listen    listeners with options: policies without descriptors, disabling, counts
 //! udp       datagrams
+//! batches   many datagrams in one call
 //! descriptors   sent over Unix sockets, and who is at the other end
 //! split     one stream as a reader and a writer
 //! handle    what the six handles have in common
@@ -21,6 +22,7 @@
 //! (`accept`, `peek`, datagrams) may be awaited by any number of tasks.
 
 mod addr;
+mod batches;
 mod descriptors;
 mod handle;
 mod listen;
@@ -35,6 +37,7 @@ pub use std::net::{
 };
 
 pub use addr::{AsyncToSocketAddrs, ToSocketAddrsFuture, resolve};
+pub use levent_reactor::net::{Batch, Datagram, Datagrams};
 pub use listen::{ExhaustionPolicy, ListenOptions, ListenerStats};
 pub use split::{ReadHalf, WriteHalf};
 pub use tcp::{Incoming, TcpListener, TcpStream};

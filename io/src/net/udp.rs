@@ -1,4 +1,4 @@
-//! UDP sockets.
+//! UDP sockets. Many datagrams in one call: `batches`.
 
 use std::fmt;
 use std::io;
@@ -251,6 +251,14 @@ impl UdpSocket {
         self.inner
             .get_ref()
             .leave_multicast_v6(multiaddr, interface)
+    }
+}
+
+impl UdpSocket {
+    /// The socket and its registration.
+    #[inline]
+    pub(super) fn async_io(&self) -> &Async<std::net::UdpSocket> {
+        &self.inner
     }
 }
 

@@ -70,6 +70,9 @@ assert_traits! {
     net::TcpListener: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     net::TcpStream: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     net::UdpSocket: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
+    net::Batch: [Send Sync Unpin UnwindSafe RefUnwindSafe] not [Clone];
+    net::Datagram<'static>: [Copy Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
+    net::Datagrams<'static>: [Clone ExactSizeIterator DoubleEndedIterator Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     net::ListenOptions: [Clone Send Sync Unpin UnwindSafe RefUnwindSafe] not [Copy];
     net::ListenerStats: [Copy Send Sync Unpin UnwindSafe RefUnwindSafe] not [];
     net::ExhaustionPolicy: [Copy Send Sync Unpin UnwindSafe RefUnwindSafe] not [];

@@ -198,6 +198,25 @@ fn unix_datagrams(socket: &unix::UnixDatagram, path: &Path) {
     answers::<usize>(socket.send_to(&[0], path));
 }
 
+/// Beyond async-net: many datagrams in one call.
+fn batches(bare: &Async<UdpSocket>, socket: &net::UdpSocket, batch: &mut net::Batch) {
+    type B = net::Batch;
+    answers::<usize>(bare.recv_many(batch));
+    answers::<usize>(bare.send_many(batch));
+    answers::<usize>(socket.recv_many(batch));
+    answers::<usize>(socket.send_many(batch));
+    let _: fn(usize, usize) -> B = B::new;
+    let _: fn(&mut B, &[u8], Option<SocketAddr>) -> Result<()> = B::push;
+    let _: fn(&mut B) -> bool = B::remove_first;
+    let _: fn(&mut B) = B::clear;
+    let _: fn(&B) -> net::Datagrams<'_> = B::iter;
+    let _: [fn(&B) -> usize; 3] = [B::len, B::capacity, B::datagram_size];
+    let _: fn(&mut B, BorrowedFd<'_>) -> Result<usize> = B::receive;
+    let _: fn(&mut B, BorrowedFd<'_>) -> Result<usize> = B::send;
+    fn is<I: IntoIterator<Item = net::Datagram<'static>>>() {}
+    is::<&'static B>();
+}
+
 /// Beyond async-net: descriptors beside the bytes.
 fn passing(
     streams: (&Async<UnixStream>, &unix::UnixStream),

@@ -11,6 +11,7 @@ use std::{
 pub(crate) mod bell;
 pub(crate) mod clock;
 pub(crate) mod credentials;
+pub(crate) mod datagrams;
 pub(crate) mod devpoll;
 #[cfg(target_os = "linux")]
 pub(crate) mod epoll;

@@ -102,7 +102,7 @@ impl Address {
     }
 
     /// The address as system calls take it. The pointer is good as long as `self` is borrowed.
-    fn as_raw(&self) -> (*const libc::sockaddr, libc::socklen_t) {
+    pub(super) fn as_raw(&self) -> (*const libc::sockaddr, libc::socklen_t) {
         let (pointer, len): (*const libc::sockaddr, usize) = match self {
             Address::V4(address) => (ptr::from_ref(address).cast(), size_of_val(address)),
             Address::V6(address) => (ptr::from_ref(address).cast(), size_of_val(address)),
@@ -301,7 +301,27 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, PeerAddre
     Ok((socket, PeerAddress { storage, len }))
 }
 
+impl Default for PeerAddress {
+    fn default() -> PeerAddress {
+        PeerAddress {
+            storage: blank(),
+            len: 0,
+        }
+    }
+}
+
 impl PeerAddress {
+    /// Where a call may write, and how much. The pointer is good as long as `self` is borrowed.
+    pub(super) fn as_raw_mut(&mut self) -> (*mut libc::c_void, libc::socklen_t) {
+        let len = size_of_val(&self.storage) as libc::socklen_t;
+        (ptr::from_mut(&mut self.storage).cast(), len)
+    }
+
+    /// How long the call says that the address is, which may be more than it wrote.
+    pub(super) fn set_len(&mut self, len: usize) {
+        self.len = len.min(size_of_val(&self.storage));
+    }
+
     /// Some systems hand out a connection whose peer has gone already, with no address at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0

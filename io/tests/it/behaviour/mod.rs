@@ -3,6 +3,7 @@
 //! Every test runs twice: under our executor, where a source is at home in the polling thread's loop, and under a foreign one, where the
 //! background base waits.
 
+mod batches;
 mod descriptors;
 mod listeners;
 mod packets;
