@@ -34,7 +34,7 @@
 //! | run futures | [`block_on`], [`spawn`], [`LocalExecutor`], [`Task`] |
 //! | tests with a limit, a look for what is left over, and virtual time | [`test`](mod@test); [`Stall`] |
 //! | an end to it: stop, drain, drop all | [`run`](fn@run), [`Run`]; tasks that borrow: [`scope`](fn@scope); panics of detached tasks: [`OnPanic`] |
-//! | sockets | [`net`]; any descriptor: [`Async`] |
+//! | sockets | [`net`]; many datagrams at once: [`net::Batch`]; descriptors over Unix sockets: [`net::unix`]; any descriptor: [`Async`] |
 //! | buffers before and behind them, watermarks, timeouts, limits | [`BufferedStream`], [`stream`]; bytes alone: [`Buffer`]; rates: [`limit`] |
 //! | from one stream to another | [`copy`](fn@copy), [`copy_bidirectional`], [`splice`](fn@splice), [`send_file`](fn@send_file); of buffered ones: [`stream::relay`] |
 //! | time | [`sleep`], [`timeout`](fn@timeout), [`interval`](fn@interval), [`Timer`]; all of it: [`timer`] |

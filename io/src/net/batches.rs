@@ -43,7 +43,7 @@ impl UdpSocket {
     /// Receives the datagrams that are there, at least one and as many as the batch has room for, in the place of those that it
     /// held; says how many.
     ///
-    /// Waits for the first, never for more. Allocates nothing; on Linux one system call receives up to 32 of them. Compared with
+    /// Waits for the first, never for more. To move them allocates nothing; on Linux one system call receives up to 32. Compared with
     /// [`recv_from`][UdpSocket::recv_from] the price is that other tasks wait until all of them are copied: size the batch by what
     /// you want to handle in one go.
     ///
@@ -80,8 +80,8 @@ impl UdpSocket {
     /// Sends the datagrams that the batch holds, each to its peer, from the first on, and takes those that went out of it; says how
     /// many.
     ///
-    /// Waits until one at least has gone; an empty batch is sent at once, with 0. Those that did not go stay: send again. Allocates
-    /// nothing; on Linux one system call sends up to 32 of them.
+    /// Waits until one at least has gone; an empty batch is sent at once, with 0. Those that did not go stay: send again. To move them
+    /// allocates nothing; on Linux one system call sends up to 32.
     ///
     /// # Errors
     ///

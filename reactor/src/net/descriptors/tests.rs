@@ -13,13 +13,11 @@ use std::os::{
 };
 
 /// How many descriptors this process has open.
-#[cfg(target_os = "linux")]
 fn open() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 /// Sends one byte and `sent` descriptors, asks for `max`, and says what came; all that came is closed again.
-#[cfg(target_os = "linux")]
 fn pass(left: BorrowedFd<'_>, right: BorrowedFd<'_>, sent: usize, max: usize) -> (usize, bool) {
     let (one, _other) = UnixStream::pair().unwrap();
     let before = open();
@@ -34,7 +32,6 @@ fn pass(left: BorrowedFd<'_>, right: BorrowedFd<'_>, sent: usize, max: usize) ->
 }
 
 /// Any number with any number: as many as were asked for come, the others are closed, and it is said.
-#[cfg(target_os = "linux")]
 #[test]
 fn what_is_not_wanted_is_closed() {
     if !in_child("net::descriptors::tests::what_is_not_wanted_is_closed") {
@@ -59,7 +56,6 @@ fn what_is_not_wanted_is_closed() {
 }
 
 /// A pidfd of the sender's, which somebody has asked the socket for, is closed too.
-#[cfg(target_os = "linux")]
 #[test]
 fn senders_pidfd_is_closed() {
     const SO_PASSPIDFD: libc::c_int = 76;
@@ -77,7 +73,6 @@ fn senders_pidfd_is_closed() {
 }
 
 /// The process may have one more open, and three are sent: one comes, and the bytes with it.
-#[cfg(target_os = "linux")]
 #[test]
 fn descriptors_without_a_number_are_told() {
     if !in_child("net::descriptors::tests::descriptors_without_a_number_are_told") {
@@ -128,7 +123,6 @@ fn sends_that_cannot_be_are_refused() {
     assert_eq!(nothing.unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn peer_that_is_not_there_has_no_credentials() {
     let alone = socket::stream(libc::AF_UNIX).unwrap();
