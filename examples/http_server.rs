@@ -14,7 +14,7 @@
 //! | a head that is too large, or has too many fields | 431, and the end |
 //! | a head that takes too long, or a connection that is idle for as long | the end |
 //! | a body that is announced, or turns out, to be too large | 413 |
-//! | a body that takes too long | 408 |
+//! | a body that takes too long | 408; the end if the answer has begun |
 //! | an unknown path, an unknown method | 404, 405 with `Allow` |
 
 use std::{
@@ -28,7 +28,7 @@ use std::{
     time::Duration,
 };
 
-use futures_lite::{StreamExt, future::poll_fn};
+use futures_lite::{StreamExt, future};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -148,19 +148,17 @@ async fn connection(stream: TcpStream, server: Rc<Server>, stop: Stop) {
                 service_fn(|request| answer(&server, request))
             )
     );
-    let mut stopped = Some(stop.stopped());
-    let ended = poll_fn(|cx| {
-        if let Some(told) = &mut stopped {
-            if Pin::new(told).poll(cx).is_ready() {
-                stopped = None;
-                // The request under way is answered, with `connection: close`.
-                http.as_mut().graceful_shutdown();
-            }
-        }
-        http.as_mut().poll(cx)
-    });
-    // An error is the client's: it left in the middle of something, or was not worth an answer.
-    let _ = ended.await;
+    let ended = future::or(async { Some(http.as_mut().await) }, async {
+        stop.stopped().await;
+        None
+    })
+    .await;
+    // Told to stop: the request under way is answered, with `connection: close`. An error, here as above, is the client's: it left in the
+    // middle of something, or was not worth an answer.
+    if ended.is_none() {
+        http.as_mut().graceful_shutdown();
+        let _ = http.await;
+    }
 }
 
 /// Never an error: what goes wrong with a request is an answer.
@@ -175,14 +173,18 @@ async fn answer(
 
 async fn route(options: &Options, request: Request<Incoming>) -> Result<Response<Answer>, Refusal> {
     let path = request.uri().path().to_owned();
-    let (resource, argument) = match path[1..].split_once('/') {
+    // Not every target has a path: `CONNECT host:80` has none.
+    let Some(path) = path.strip_prefix('/') else {
+        return Err(NOTHING_HERE);
+    };
+    let (resource, argument) = match path.split_once('/') {
         Some((resource, argument)) => (resource, argument.parse::<u32>().ok()),
-        None => (&path[1..], None),
+        None => (path, None),
     };
     let allowed = match (resource, argument) {
         ("", None) | ("lines" | "slow", Some(_)) => Method::GET,
         ("echo" | "sum", None) => Method::POST,
-        _ => return Err(Refusal(StatusCode::NOT_FOUND, "nothing here\n")),
+        _ => return Err(NOTHING_HERE),
     };
     if request.method() != allowed {
         let refusal = Refusal(StatusCode::METHOD_NOT_ALLOWED, "not with this method\n");
@@ -197,7 +199,10 @@ async fn route(options: &Options, request: Request<Incoming>) -> Result<Response
             sleep(Duration::from_millis(milliseconds.into())).await;
             Ok(text(StatusCode::OK, "here you are\n"))
         }
-        ("echo", _) => Ok(plain(Answer::Echo(body(options, request)?))),
+        ("echo", _) => {
+            let late = sleep(options.body_time);
+            Ok(plain(Answer::Echo(body(options, request)?, late)))
+        }
         ("sum", _) => {
             let bytes = collected(options, body(options, request)?).await?;
             let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
@@ -230,6 +235,7 @@ async fn collected(options: &Options, body: Limited<Incoming>) -> Result<Bytes, 
 /// An answer that says no, and why.
 struct Refusal(StatusCode, &'static str);
 
+const NOTHING_HERE: Refusal = Refusal(StatusCode::NOT_FOUND, "nothing here\n");
 const TOO_LARGE: Refusal = Refusal(StatusCode::PAYLOAD_TOO_LARGE, "too much\n");
 
 impl Refusal {
@@ -256,7 +262,8 @@ fn plain(answer: Answer) -> Response<Answer> {
 enum Answer {
     Whole(Full<Bytes>),
     Lines(Lines),
-    Echo(Limited<Incoming>),
+    /// Until it is too late: then the connection ends in the middle of the answer, which has begun.
+    Echo(Limited<Incoming>, Sleep),
 }
 
 /// So many lines, with a pause between them: what a subscription looks like.
@@ -290,7 +297,13 @@ impl Body for Answer {
             Answer::Whole(whole) => Pin::new(whole)
                 .poll_frame(cx)
                 .map_err(|never| match never {}),
-            Answer::Echo(body) => Pin::new(body).poll_frame(cx),
+            Answer::Echo(body, late) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                if frame.is_pending() && Pin::new(late).poll(cx).is_ready() {
+                    return Poll::Ready(Some(Err("too slow".into())));
+                }
+                frame
+            }
             Answer::Lines(lines) => {
                 if lines.sent == lines.count {
                     return Poll::Ready(None);
@@ -308,7 +321,7 @@ impl Body for Answer {
         match self {
             Answer::Whole(whole) => whole.size_hint(),
             // What is echoed may be cut at the limit: no length is promised.
-            Answer::Lines(_) | Answer::Echo(_) => SizeHint::default(),
+            Answer::Lines(_) | Answer::Echo(..) => SizeHint::default(),
         }
     }
 }

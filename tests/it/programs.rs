@@ -760,6 +760,16 @@ fn http_server_keeps_its_limits() {
     let begin = Instant::now();
     begins(post("/sum", "Content-Length: 5\r\n", "he"), "408");
     assert!(begin.elapsed() >= Duration::from_secs(1));
+    begins(
+        http_answer(&address, b"CONNECT host:80 HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "404",
+    );
+    // An answer that has begun is cut off instead.
+    let slow = post("/echo", "Content-Length: 5\r\n", "he");
+    assert!(
+        slow.contains("2\r\nhe\r\n") && !slow.ends_with("0\r\n\r\n"),
+        "{slow}"
+    );
     let begin = Instant::now();
     let half = http_answer(&address, b"GET / HT");
     assert!(begin.elapsed() >= Duration::from_secs(1), "{half}");
