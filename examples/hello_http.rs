@@ -11,7 +11,6 @@
 
 use std::{convert::Infallible, env, io, pin::pin, time::Duration};
 
-use async_channel::{Receiver, Sender, bounded};
 use futures_lite::{StreamExt, future};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -21,46 +20,41 @@ use hyper::{
     service::service_fn,
 };
 use levent::{
-    Signals,
+    Run, Signals, Stop,
     hyper::{HyperTimer, Io},
     net::{TcpListener, TcpStream},
     signal::{SIGINT, SIGTERM},
-    sleep, spawn, timeout,
+    sleep, spawn,
 };
 
 /// How long requests under way may take once the server is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Nothing is ever sent on these channels: what counts is that one side is gone.
-type Nothing = Infallible;
-
 fn main() -> io::Result<()> {
     let address = env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1:8080".into());
-    levent::block_on(async {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let listener = TcpListener::bind(address.as_str()).await?;
-        println!("listening on {}", listener.local_addr()?);
-
-        let (running, stopped) = bounded::<Nothing>(1);
-        let (open, all_closed) = bounded::<Nothing>(1);
-        let acceptor = spawn(accept(listener, stopped, open));
-        signals.next().await;
-
-        acceptor.cancel().await;
-        // Each connection sees its channel end, and finishes; the last of them ends the other channel.
-        drop(running);
-        // Whatever the outcome: what is still open after the grace is closed with the process.
-        let _ = timeout(GRACE, all_closed.recv()).await;
-        Ok(())
-    })
+    // When `serve` ends, connections are told to stop; what has not ended after the grace is dropped, and with it its answer.
+    let report = Run::new()
+        .drain(GRACE)
+        .run(async |stop| serve(&address, stop).await);
+    report.output.unwrap_or(Ok(()))
 }
 
-async fn accept(listener: TcpListener, stopped: Receiver<Nothing>, open: Sender<Nothing>) {
+async fn serve(address: &str, stop: Stop) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let listener = TcpListener::bind(address).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let acceptor = spawn(accept(listener, stop));
+    signals.next().await;
+    acceptor.cancel().await;
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, stop: Stop) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => spawn(connection(stream, stopped.clone(), open.clone())).detach(),
+            Ok((stream, _)) => spawn(connection(stream, stop.clone())).detach(),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             // Out of descriptors: the connection stays in the backlog until others have ended.
             Err(_) => sleep(Duration::from_millis(20)).await,
@@ -68,7 +62,7 @@ async fn accept(listener: TcpListener, stopped: Receiver<Nothing>, open: Sender<
     }
 }
 
-async fn connection(stream: TcpStream, stopped: Receiver<Nothing>, _open: Sender<Nothing>) {
+async fn connection(stream: TcpStream, stop: Stop) {
     // Refused only when the connection is gone already, which hyper will find out.
     let _ = stream.set_nodelay(true);
     let mut http = pin!(
@@ -78,7 +72,7 @@ async fn connection(stream: TcpStream, stopped: Receiver<Nothing>, _open: Sender
             .serve_connection(Io::new(stream), service_fn(hello))
     );
     let ended = future::or(async { Some(http.as_mut().await) }, async {
-        let _ = stopped.recv().await;
+        stop.stopped().await;
         None
     })
     .await;
