@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 impl Stop {
-    pub(super) fn new() -> Stop {
+    pub(crate) fn new() -> Stop {
         Stop(Arc::new(Shared {
             is_stopped: AtomicBool::new(false),
             waiting: Mutex::default(),

@@ -162,12 +162,14 @@ impl Test {
         let mut left = String::new();
         let run = Run::new().drain(Duration::ZERO).on_panic(OnPanic::Stop);
         let report = run.run(async |_| {
-            let limit = Limit::new(self.timeout);
-            let output = until(body, limit, base, self.timeout).await;
-            if self.leaks && !are_tasks_done().await {
-                left = describe(base, default::queue().at_home());
-            }
-            output
+            let whole = async {
+                let output = body().await;
+                if self.leaks && !are_tasks_done().await {
+                    left = describe(base, default::queue().at_home());
+                }
+                output
+            };
+            within(self.timeout, whole, base).await
         });
         let waits = base.waits();
         assert!(left.is_empty(), "test: tasks are left over\n{left}");
@@ -182,16 +184,12 @@ impl Test {
     }
 }
 
-/// The body, or a panic when time is up.
-async fn until<T>(
-    body: impl AsyncFnOnce() -> T,
-    mut limit: Limit,
-    base: &Base,
-    timeout: Duration,
-) -> T {
-    let mut body = pin!(body());
+/// The body and what it leaves to its tasks, or a panic when time is up.
+async fn within<T>(timeout: Duration, whole: impl Future<Output = T>, base: &Base) -> T {
+    let mut limit = Limit::new(timeout);
+    let mut whole = pin!(whole);
     poll_fn(|cx| {
-        let polled = body.as_mut().poll(cx);
+        let polled = whole.as_mut().poll(cx);
         if polled.is_pending() && limit.poll(cx).is_ready() {
             let tasks = default::queue();
             let who = describe(base, tasks.at_home());

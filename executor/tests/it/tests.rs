@@ -3,8 +3,8 @@
 use futures_lite::future::{pending, poll_fn, yield_now as other_yield};
 use levent_executor::test::{self, Test};
 use levent_executor::{Stall, block_on, set_stall, spawn, stall, yield_now};
+use levent_reactor::current;
 use levent_reactor::lane::{Alarm, Direction, Source, Waiter};
-use levent_reactor::{Remote, current};
 use std::cell::{Cell, RefCell};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -163,7 +163,7 @@ fn test_that_waits_for_a_silent_peer_says_so() {
 #[test]
 fn block_on_waits_for_other_threads() {
     assert_eq!(stall(), None);
-    let (sender, receiver) = async_channel_pair();
+    let (sender, receiver) = notified();
     let other = thread::spawn(move || {
         thread::sleep(SOON);
         sender.notify();
@@ -172,8 +172,8 @@ fn block_on_waits_for_other_threads() {
     other.join().expect("it does not panic");
 }
 
-/// A remote, and a future that is ready once it has notified: a foreign wake in a nutshell.
-fn async_channel_pair() -> (Waking, impl Future<Output = ()>) {
+/// A notifier for another thread, and the future that it makes ready: a foreign wake in a nutshell.
+fn notified() -> (Notifier, impl Future<Output = ()>) {
     let shared: std::sync::Arc<std::sync::Mutex<(bool, Option<std::task::Waker>)>> =
         Default::default();
     let theirs = shared.clone();
@@ -185,12 +185,12 @@ fn async_channel_pair() -> (Waking, impl Future<Output = ()>) {
         state.1 = Some(cx.waker().clone());
         std::task::Poll::Pending
     });
-    (Waking(theirs), future)
+    (Notifier(theirs), future)
 }
 
-struct Waking(std::sync::Arc<std::sync::Mutex<(bool, Option<std::task::Waker>)>>);
+struct Notifier(std::sync::Arc<std::sync::Mutex<(bool, Option<std::task::Waker>)>>);
 
-impl Waking {
+impl Notifier {
     fn notify(&self) {
         let mut state = self.0.lock().unwrap();
         state.0 = true;
@@ -210,8 +210,8 @@ fn foreign_wake_is_progress() {
     };
     Test::new().stall(Some(stall)).run(async || {
         for _ in 0..3 {
-            let (waking, future) = async_channel_pair();
-            let other = thread::spawn(move || waking.notify());
+            let (notifier, future) = notified();
+            let other = thread::spawn(move || notifier.notify());
             future.await;
             other.join().expect("it does not panic");
         }
@@ -231,6 +231,22 @@ fn limit_ends_a_test_that_goes_on() {
                 sleep(DAY).await;
             }
         })
+    });
+    assert!(text.contains("not done after 5ms"), "{text}");
+}
+
+/// What is left gets its time to end within the limit, and no more.
+#[test]
+fn task_that_never_rests_ends_with_the_limit() {
+    let text = failure(|| {
+        Test::new().timeout(SOON).run(async || {
+            spawn(async {
+                loop {
+                    yield_now().await;
+                }
+            })
+            .detach();
+        });
     });
     assert!(text.contains("not done after 5ms"), "{text}");
 }
@@ -380,7 +396,5 @@ fn test_inside_block_on_is_refused() {
         });
     });
     assert!(text.contains("inside a loop"), "{text}");
-    let remote: Remote = current::base().expect("there is one").remote();
-    drop(remote);
     assert_eq!(block_on(async { 1 }), 1);
 }
