@@ -86,12 +86,11 @@ pub(crate) fn sleep(sleeper: &impl Sleeper, tasks: AtHome<'_>, flags: &Flags) ->
         // Somebody else's loop: nothing is known of it.
         return sleeper.turn(Wait::Block);
     };
-    let waits = base.waits();
-    let events = base.count(Counted::ADDED);
-    if !waits.alarms.is_empty() || has_timer(&base) {
+    if base.next_deadline().is_some() {
         return sleeper.turn(Wait::Block);
     }
-    let is_idle = events == 0 && !waits.sources.iter().any(|s| s.reads || s.writes);
+    let events = base.count(Counted::ADDED);
+    let is_idle = events == 0 && !base.waits().sources.iter().any(|s| s.reads || s.writes);
     let most = if is_idle { stall.idle } else { stall.waiting };
     let begun = Instant::now();
     loop {
@@ -105,16 +104,6 @@ pub(crate) fn sleep(sleeper: &impl Sleeper, tasks: AtHome<'_>, flags: &Flags) ->
             stalled(&base, tasks, most, is_idle);
         }
     }
-}
-
-/// Has an event a deadline?
-fn has_timer(base: &Base) -> bool {
-    use std::ops::ControlFlow;
-    let found = base.for_each_event(|info| match info.left {
-        Some(_) => ControlFlow::Break(()),
-        None => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 fn stalled(base: &Base, tasks: AtHome<'_>, waited: Duration, is_idle: bool) -> ! {

@@ -167,6 +167,32 @@ impl Base {
         })
     }
 
+    /// How much time is left until the nearest deadline, of an event or of a future; zero if it has passed, `None` if there is none.
+    ///
+    /// ```
+    /// use levent_reactor::{Base, Event};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let base = Base::new()?;
+    /// assert_eq!(base.next_deadline(), None);
+    /// let timer = Event::timer(&base, |_, _| {});
+    /// timer.add_after(Duration::from_secs(5))?;
+    /// assert!(base.next_deadline() <= Some(Duration::from_secs(5)));
+    /// timer.del()?;
+    /// assert_eq!(base.next_deadline(), None);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.with(|engine| {
+            let earliest = engine.earliest()?;
+            Some(Duration::from_nanos(
+                earliest.saturating_sub(engine.clock.now()),
+            ))
+        })
+    }
+
     /// Counts events (INT-5, INT-6).
     #[must_use]
     pub fn count(&self, what: Counted) -> usize {

@@ -266,7 +266,7 @@ impl Engine {
     }
 
     /// The earliest deadline.
-    fn earliest(&mut self) -> Option<u64> {
+    pub(crate) fn earliest(&mut self) -> Option<u64> {
         self.deadlines.earliest(&mut Timed {
             records: &mut self.records,
             alarms: &mut self.alarms,
