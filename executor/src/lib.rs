@@ -63,6 +63,7 @@ mod stall;
 mod sync;
 mod task;
 pub mod test;
+mod waiting;
 mod yield_now;
 
 pub use block_on::{block_on, block_on_with};

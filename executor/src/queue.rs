@@ -35,6 +35,7 @@ use crate::on_panic::{OnPanic, Payload};
 use crate::origin::Origin;
 use crate::sleeper::Unparker;
 use crate::task::{HomeCell, Runnable};
+use crate::waiting::Waiting;
 
 /// Runnables that found their executor gone, in all threads.
 static LEAKED: AtomicUsize = AtomicUsize::new(0);
@@ -96,24 +97,6 @@ pub(crate) struct Home {
     plain: Cell<bool>,
 }
 
-/// The wakers of the tasks that have waited: the way to reach them all when the executor is dropped.
-struct Waiting {
-    wakers: Vec<Option<Waker>>,
-    vacant: Vec<usize>,
-    /// Where the tasks of these places were spawned; empty, and shorter than `wakers`, where that is not recorded.
-    origins: Vec<Origin>,
-}
-
-impl Waiting {
-    #[cold]
-    fn note_origin(&mut self, slot: usize, origin: Origin) {
-        if self.origins.len() <= slot {
-            self.origins.resize(slot + 1, Origin::NONE);
-        }
-        self.origins[slot] = origin;
-    }
-}
-
 impl Queue {
     pub(crate) fn new() -> Queue {
         Queue {
@@ -127,11 +110,7 @@ impl Queue {
                 next_driver: Cell::new(0),
                 live: Cell::new(0),
                 running: Cell::new(0),
-                waiting: RefCell::new(Waiting {
-                    wakers: Vec::new(),
-                    vacant: Vec::new(),
-                    origins: Vec::new(),
-                }),
+                waiting: RefCell::default(),
                 idle: Cell::default(),
                 spawned: Cell::new(0),
                 panicked: Cell::new(0),
@@ -286,34 +265,16 @@ impl Home {
         Poll::Pending
     }
 
-    /// A task waits for the first time. Returns its slot.
+    /// A task waits for the first time. Returns its place.
     pub(crate) fn task_waits(&self, waker: Waker, origin: Origin) -> u32 {
-        let mut waiting = self.waiting.borrow_mut();
-        let slot = match waiting.vacant.pop() {
-            Some(slot) => {
-                waiting.wakers[slot] = Some(waker);
-                slot
-            }
-            None => {
-                waiting.wakers.push(Some(waker));
-                waiting.wakers.len() - 1
-            }
-        };
-        if origin != Origin::NONE || !waiting.origins.is_empty() {
-            waiting.note_origin(slot, origin);
-        }
-        u32::try_from(slot).expect("2^32 tasks are 400 GiB, beyond any number of them")
+        self.waiting.borrow_mut().add(waker, origin)
     }
 
     /// A task's future is dropped.
-    pub(crate) fn task_removed(&self, slot: Option<u32>) {
+    pub(crate) fn task_removed(&self, place: Option<u32>) {
         self.live.set(self.live.get() - 1);
-        if let Some(slot) = slot.map(|slot| slot as usize) {
-            let waker = {
-                let mut waiting = self.waiting.borrow_mut();
-                waiting.vacant.push(slot);
-                waiting.wakers[slot].take()
-            };
+        if let Some(place) = place {
+            let waker = self.waiting.borrow_mut().remove(place);
             drop(waker);
         }
         if self.live.get() == 0 {
@@ -343,12 +304,7 @@ impl<'q> AtHome<'q> {
 
     /// Where the tasks were spawned that wait or are queued, as far as that was recorded, and how many there.
     pub(crate) fn origins(self) -> Vec<(&'static Location<'static>, usize)> {
-        let waiting = self.home.waiting.borrow();
-        let parked = waiting.wakers.iter().zip(&waiting.origins);
-        let mut all: Vec<Origin> = parked
-            .filter(|(waker, _)| waker.is_some())
-            .map(|(_, origin)| *origin)
-            .collect();
+        let mut all: Vec<Origin> = self.home.waiting.borrow().origins().collect();
         // Those that have waited before are among the ones above.
         let ready = self.home.ready.borrow();
         all.extend(
@@ -454,9 +410,9 @@ impl<'q> AtHome<'q> {
         let home = self.home;
         loop {
             // A wake puts the task into `ready`, unless somebody has claimed it already.
-            let count = home.waiting.borrow().wakers.len();
-            for slot in 0..count {
-                let waker = home.waiting.borrow_mut().wakers[slot].take();
+            let places = home.waiting.borrow().places();
+            for place in 0..places {
+                let waker = home.waiting.borrow_mut().take(place);
                 if let Some(waker) = waker {
                     waker.wake();
                 }
@@ -483,9 +439,7 @@ impl<'q> AtHome<'q> {
         drop(home.ready.take());
         drop(home.levels.take());
         drop(home.spare.take());
-        let mut waiting = home.waiting.borrow_mut();
-        waiting.wakers = Vec::new();
-        waiting.vacant = Vec::new();
+        drop(home.waiting.take());
     }
 
     /// The number of a new driver.
