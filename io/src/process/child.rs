@@ -186,6 +186,8 @@ struct Gathered<P> {
     /// `None` after the end.
     pipe: Option<P>,
     bytes: Vec<u8>,
+    /// Where the next ones come, cleared once and not for every read. None without a pipe.
+    chunk: Vec<u8>,
 }
 
 impl<P: AsyncRead + Unpin> Gathered<P> {
@@ -193,27 +195,20 @@ impl<P: AsyncRead + Unpin> Gathered<P> {
     const CHUNK: usize = 64 << 10;
 
     fn new(pipe: Option<P>) -> Gathered<P> {
+        let room = if pipe.is_some() { Self::CHUNK } else { 0 };
         Gathered {
             pipe,
             bytes: Vec::new(),
+            chunk: vec![0; room],
         }
     }
 
     fn poll_all(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
         while let Some(pipe) = &mut self.pipe {
-            let filled = self.bytes.len();
-            self.bytes.resize(filled + Self::CHUNK, 0);
-            let read = Pin::new(pipe).poll_read(cx, &mut self.bytes[filled..]);
-            let more = match &read {
-                Poll::Ready(Ok(read)) => *read,
-                _ => 0,
-            };
-            self.bytes.truncate(filled + more);
-            match read {
+            match Pin::new(pipe).poll_read(cx, &mut self.chunk)? {
                 Poll::Pending => return Ok(Poll::Pending),
-                Poll::Ready(Ok(0)) => self.pipe = None,
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Ready(0) => self.pipe = None,
+                Poll::Ready(read) => self.bytes.extend_from_slice(&self.chunk[..read]),
             }
         }
         Ok(Poll::Ready(()))
