@@ -4,14 +4,13 @@
 
 use std::{
     io,
-    mem::MaybeUninit,
     net::SocketAddr,
     os::fd::{AsRawFd, BorrowedFd},
     ptr,
 };
 
 use super::{
-    check_len,
+    check_len, message,
     socket::{Address, PeerAddress},
 };
 
@@ -35,10 +34,7 @@ impl Entry {
 
 /// A message of one part and, unless it is null, an address. The pointers are to be good when it is used.
 fn header(part: *mut libc::iovec, name: *mut libc::c_void, len: libc::socklen_t) -> libc::msghdr {
-    // SAFETY: pointers, which may be null, and integers: zero is a value of each.
-    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    header.msg_iov = part;
-    header.msg_iovlen = 1;
+    let mut header = message::header(part, 1);
     header.msg_name = name;
     header.msg_namelen = len;
     header

@@ -115,8 +115,8 @@ pub(crate) fn receive(
     })
 }
 
-/// A message of these `iovec`s, with no address and no control data.
-fn header(bufs: *mut libc::iovec, count: usize) -> libc::msghdr {
+/// A message of these `iovec`s, with no address and no control data. The pointer is to be good when it is used.
+pub(super) fn header(bufs: *mut libc::iovec, count: usize) -> libc::msghdr {
     // SAFETY: pointers, which may be null, and integers: zero is a value of each.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = bufs;
