@@ -176,16 +176,20 @@ def calls():
     )
 
 
-def notify():
+def calls_per_trip(program, *test):
+    """System calls by name of one round trip of an in-process test, which takes their number and that of the rounds behind its own arguments."""
     counts = []
     for trips in (FEW, MANY):
         with tempfile.NamedTemporaryFile("r") as out:
             under = ["strace", "-q", "-c", "-f", "-o", out.name]
-            micro("micro-ours-reactor", "t3", trips, 1, under=under, pin=False)
+            micro(program, *test, trips, 1, under=under, pin=False)
             counts.append(strace_counts(out))
     few, many = counts
-    wakes = 2 * (MANY - FEW)
-    each = {call: (many[call] - few.get(call, 0)) / wakes for call in many}
+    return {call: (many[call] - few.get(call, 0)) / (MANY - FEW) for call in many}
+
+
+def notify():
+    each = {call: n / 2 for call, n in calls_per_trip("micro-ours-reactor", "t3").items()}
     bound("system calls per wake", sum(each.values()), MOST_CALLS_PER_WAKE)
     table(
         "System calls per one-way wake between two sleeping loops",

@@ -1,11 +1,8 @@
 """The measurement `swap` of `bench/measure`: programs of other runtimes' users, on levent and on what they were written for. Standard library only."""
 
 import os
-import tempfile
 
 import compare
-
-FEW, MANY = 1_000, 11_000
 
 
 def swap(built, quick, tools):
@@ -15,7 +12,7 @@ def swap(built, quick, tools):
     if os.path.exists(os.path.join(built, "pair-smol")):
         ratios = [tools.micro("pair-ours", 50_000, 3)["pair_ns"] / tools.micro("pair-smol", 50_000, 3)["pair_ns"] for _ in range(rounds)]
         rows.append(("64 B there and back between two tasks, CPU", "levent-smol / smol", compare.ranged(ratios)))
-        calls = [f"{calls_per_trip(name, tools):.1f}" for name in ("pair-ours", "pair-smol")]
+        calls = [f"{sum(tools.calls_per_trip(name).values()):.1f}" for name in ("pair-ours", "pair-smol")]
         rows.append(("the same, system calls per round trip", "levent-smol, smol", ", ".join(calls)))
     if os.path.exists(os.path.join(built, "http-tokio")):
         rows.append(("hyper, 64 keep-alive connections, CPU per request", "levent / tokio", compare.ranged(servers("http", "http-ours", "http-tokio", rounds, tools))))
@@ -39,11 +36,3 @@ def servers(mode, ours, theirs, rounds, tools):
         ratios.append(costs[ours] / costs[theirs])
     return ratios
 
-
-def calls_per_trip(program, tools):
-    counts = []
-    for trips in (FEW, MANY):
-        with tempfile.NamedTemporaryFile("r") as out:
-            tools.micro(program, trips, 1, under=["strace", "-q", "-c", "-f", "-o", out.name], pin=False)
-            counts.append(sum(tools.strace_counts(out).values()))
-    return (counts[1] - counts[0]) / (MANY - FEW)
