@@ -75,7 +75,7 @@ pub use levent_timer as timer;
 
 pub use levent_executor::{
     Budget, FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stall, Stop, Task, block_on,
-    budget, run, scope, set_budget, set_on_panic, set_stall, spawn, test, yield_now,
+    budget, in_block_on, run, scope, set_budget, set_on_panic, set_stall, spawn, test, yield_now,
 };
 #[cfg(feature = "tls")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tls")))]

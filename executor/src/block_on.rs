@@ -15,6 +15,7 @@
 //! 3. The thread sleeps only if the future was not woken since its last poll, no task is queued, and both a foreign wake of
 //!    the future and a foreign wake of a task would unpark it.
 
+use std::cell::Cell;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -85,6 +86,28 @@ pub fn block_on_with<T>(sleeper: &impl Sleeper, future: impl Future<Output = T>)
     }
 }
 
+/// Is a [`block_on`](block_on()), or a [`run`](crate::run()), of this thread under way, so that tasks of [`spawn`](crate::spawn) are polled?
+///
+/// For adapters: a library that gives its tasks to whatever thread it is polled on can be told that nobody would poll them there.
+///
+/// # Examples
+///
+/// ```
+/// use levent_executor::{block_on, in_block_on};
+///
+/// assert!(!in_block_on());
+/// assert!(block_on(async { in_block_on() }));
+/// ```
+#[must_use]
+pub fn in_block_on() -> bool {
+    CALLS.get() > 0
+}
+
+thread_local! {
+    /// The calls that this thread is inside of.
+    static CALLS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// One call of `block_on`: its waker and what that sets.
 struct Call {
     flags: Arc<Flags>,
@@ -95,6 +118,7 @@ impl Call {
     fn new() -> Call {
         let flags = Arc::new(Flags::new());
         let woken = Arc::clone(&flags);
+        CALLS.set(CALLS.get() + 1);
         Call {
             flags,
             waker: waker_fn(move || woken.wake()),
@@ -153,6 +177,12 @@ impl Call {
     fn poll<F: Future>(&self, future: Pin<&mut F>, operations: u32) -> Poll<F::Output> {
         current::refill(operations);
         future.poll(&mut Context::from_waker(&self.waker))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        CALLS.set(CALLS.get() - 1);
     }
 }
 

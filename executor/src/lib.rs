@@ -66,7 +66,7 @@ pub mod test;
 mod waiting;
 mod yield_now;
 
-pub use block_on::{block_on, block_on_with};
+pub use block_on::{block_on, block_on_with, in_block_on};
 pub use budget::{Budget, budget, set_budget};
 pub use default::{set_on_panic, spawn};
 pub use levent_reactor::Wait;

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_core::Stream;
-use levent_reactor::net::{connect_tcp, connect_unix, listen_tcp, unix_address};
+use levent_reactor::net::{connect_tcp, connect_tcp_from, connect_unix, listen_tcp, unix_address};
 
 use crate::Async;
 use crate::accept::{Accepted, Accepting, Listen};
@@ -93,13 +93,24 @@ impl Async<TcpStream> {
     /// # Ok(()) }
     /// ```
     pub async fn connect<A: Into<SocketAddr>>(addr: A) -> io::Result<Async<TcpStream>> {
-        let stream = Async::new_nonblocking(connect_tcp(&addr.into())?)?;
-        // A socket is not writable while it connects; afterwards it is, whatever the outcome, and keeps the error.
-        stream.writable().await?;
-        match stream.get_ref().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(stream),
-        }
+        connected(connect_tcp(&addr.into())?).await
+    }
+
+    /// Connects from a local address: that of one interface, or with a port that the peer expects. Port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one address is IPv4 and the other IPv6; `AddrNotAvailable` and `AddrInUse` for the local one; and those of
+    /// [`connect`][Async::<TcpStream>::connect].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up and closes the socket.
+    pub async fn connect_from<A: Into<SocketAddr>>(
+        local: SocketAddr,
+        addr: A,
+    ) -> io::Result<Async<TcpStream>> {
+        connected(connect_tcp_from(&local, &addr.into())?).await
     }
 
     /// Receives data without removing it from the queue; 0 is the end of the stream.
@@ -113,6 +124,17 @@ impl Async<TcpStream> {
     /// Cancel safe: nothing is consumed in any case.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.read_with(|io| io.peek(buf)).await
+    }
+}
+
+/// Waits until a connect that is under way has ended.
+async fn connected(stream: TcpStream) -> io::Result<Async<TcpStream>> {
+    let stream = Async::new_nonblocking(stream)?;
+    // A socket is not writable while it connects; afterwards it is, whatever the outcome, and keeps the error.
+    stream.writable().await?;
+    match stream.get_ref().take_error()? {
+        Some(error) => Err(error),
+        None => Ok(stream),
     }
 }
 

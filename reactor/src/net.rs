@@ -60,6 +60,36 @@ pub fn connect_tcp(address: &SocketAddr) -> io::Result<TcpStream> {
     Ok(TcpStream::from(socket))
 }
 
+/// As [`connect_tcp`], from a local address: that of one interface, or with a port that the peer expects. Port 0 takes a free one.
+///
+/// # Errors
+///
+/// `InvalidInput` if one address is IPv4 and the other IPv6; `AddrNotAvailable` and `AddrInUse` for the local one; and those of [`connect_tcp`].
+///
+/// # Examples
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let stream = levent_reactor::net::connect_tcp_from(&([127, 0, 0, 2], 0).into(), &listener.local_addr()?)?;
+/// assert_eq!(listener.accept()?.1, stream.local_addr()?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn connect_tcp_from(local: &SocketAddr, address: &SocketAddr) -> io::Result<TcpStream> {
+    if local.is_ipv4() != address.is_ipv4() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("cannot connect from {local} to {address}: both must be IPv4, or both IPv6"),
+        ));
+    }
+    let address = Address::ip(address);
+    let socket = socket::stream(address.family())?;
+    socket::bind(socket.as_fd(), &Address::ip(local))?;
+    begun(socket::connect(socket.as_fd(), &address))?;
+    Ok(TcpStream::from(socket))
+}
+
 /// The same for a unix socket; a path that starts with a NUL byte is an abstract name.
 ///
 /// # Errors

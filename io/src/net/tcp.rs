@@ -225,14 +225,36 @@ impl TcpStream {
     ///
     /// Dropping the future gives the attempt up and closes its socket.
     pub async fn connect<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let mut last_error = None;
-        for addr in addr.to_socket_addrs().await? {
-            match Async::<std::net::TcpStream>::connect(addr).await {
-                Ok(stream) => return Ok(stream.into()),
-                Err(error) => last_error = Some(error),
-            }
-        }
-        Err(last_error.unwrap_or_else(|| no_address("connect to")))
+        connect(None, addr).await
+    }
+
+    /// Connects from a local address to the first of the addresses that answers.
+    ///
+    /// The local one is that of an interface, or has a port that the peer expects; port 0 takes a free one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` if one address is IPv4 and the other IPv6; `AddrNotAvailable` and `AddrInUse` for the local one; and those of
+    /// [`connect`][TcpStream::connect].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives the attempt up and closes its socket.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> std::io::Result<()> {
+    /// use levent_io::net::TcpStream;
+    ///
+    /// let stream = TcpStream::connect_from(([192, 168, 1, 7], 0).into(), "example.com:80").await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn connect_from<A: AsyncToSocketAddrs>(
+        local: SocketAddr,
+        addr: A,
+    ) -> io::Result<TcpStream> {
+        connect(Some(local), addr).await
     }
 
     /// The local address of the connection.
@@ -317,6 +339,25 @@ impl TcpStream {
     pub fn split(self) -> (ReadHalf<TcpStream>, WriteHalf<TcpStream>) {
         halves(self)
     }
+}
+
+/// Tries the addresses one after the other.
+async fn connect<A: AsyncToSocketAddrs>(
+    local: Option<SocketAddr>,
+    addr: A,
+) -> io::Result<TcpStream> {
+    let mut last_error = None;
+    for addr in addr.to_socket_addrs().await? {
+        let attempt = match local {
+            Some(local) => Async::<std::net::TcpStream>::connect_from(local, addr).await,
+            None => Async::<std::net::TcpStream>::connect(addr).await,
+        };
+        match attempt {
+            Ok(stream) => return Ok(stream.into()),
+            Err(error) => last_error = Some(error),
+        }
+    }
+    Err(last_error.unwrap_or_else(|| no_address("connect to")))
 }
 
 impl TcpStream {

@@ -6,6 +6,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent_io::net::unix::{UnixListener, UnixStream};
 use levent_io::net::{Shutdown, TcpListener, TcpStream};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Two ends of one connection over the loopback.
@@ -16,6 +17,29 @@ async fn connected() -> io::Result<(TcpStream, TcpStream)> {
     assert_eq!(client.local_addr()?, peer);
     assert_eq!(client.peer_addr()?, server.local_addr()?);
     Ok((client, server))
+}
+
+/// Connections come from the address that they are told to, and say so when that cannot be.
+#[test]
+fn from_a_local_address() {
+    everywhere(async || {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let local = SocketAddr::from(([127, 0, 0, 9], 0));
+        let (client, (_server, peer)) =
+            try_zip(TcpStream::connect_from(local, address), listener.accept()).await?;
+        assert_eq!(peer.ip(), local.ip());
+        assert_eq!(client.local_addr()?, peer);
+
+        let taken = TcpStream::connect_from(address, address).await;
+        assert_eq!(taken.unwrap_err().kind(), ErrorKind::AddrInUse);
+        let v6 = TcpStream::connect_from("[::1]:0".parse().unwrap(), address).await;
+        assert_eq!(v6.unwrap_err().kind(), ErrorKind::InvalidInput);
+        // A network for documentation, which no interface has.
+        let foreign = TcpStream::connect_from(([192, 0, 2, 1], 0).into(), address).await;
+        assert_eq!(foreign.unwrap_err().kind(), ErrorKind::AddrNotAvailable);
+        Ok(())
+    });
 }
 
 /// The byte at a position of the test pattern; no short period.
