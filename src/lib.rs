@@ -42,6 +42,7 @@
 //! | child processes | [`process`] |
 //! | the loop itself, with callbacks | [`reactor`] |
 //! | TLS | `levent::tls`, with the feature `tls` |
+//! | DNS: any records, own servers, a cache | `levent::hickory`, with the feature `hickory` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
 //!
 //! Who comes from another runtime finds its names in [`migrate`].
@@ -54,12 +55,16 @@
 //! None is on by default, and none changes what the rest does.
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
+//! - `hickory`: the resolver of hickory 0.26, in the module of that name. Needs Rust 1.88.
 //! - `tls`: TLS over buffered streams by rustls, in the module of that name.
 //! - `bytes`: [`Buffer`] takes `bytes::Bytes` without a copy.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "hickory")]
+#[cfg_attr(docsrs, doc(cfg(feature = "hickory")))]
+pub mod hickory;
 #[cfg(feature = "hyper")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hyper")))]
 pub mod hyper;

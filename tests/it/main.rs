@@ -14,6 +14,7 @@
 //! | `handover` | waits whose loop ends, moves or is another one; wakers that are foreign code |
 //! | `bad_input` | one clear error each, and nothing lost |
 //! | `types` | `Send` and `Sync`, decided by the compiler |
+//! | `dns` | hickory's resolver against a name server of the test's own; the example `dig` (feature `hickory`) |
 //! | `http`, `http_peers` | the adapters for hyper: server and client, HTTP/1 and HTTP/2 (feature `hyper`) |
 //!
 //! Each test is bounded by a [`Watchdog`](support::Watchdog), uses port 0, and orders what happens by messages, never by sleeping.
@@ -23,6 +24,8 @@
 mod backends;
 mod bad_input;
 mod chaos;
+#[cfg(feature = "hickory")]
+mod dns;
 mod handover;
 #[cfg(feature = "hyper")]
 mod http;

@@ -93,7 +93,7 @@ impl Drop for Example {
 }
 
 /// `target/…/examples/NAME`: beside the folder of this very binary.
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("a running test has a path");
     path.pop();
     path.pop();
