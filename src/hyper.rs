@@ -11,14 +11,10 @@
 //! A whole server is `examples/hello_http.rs`. The needed parts of hyper (`http1`, `server` …) are features of hyper: name them in your
 //! own manifest.
 //!
-//! Invariants
-//! 1. There is no unsafe code here, so bytes go through memory that is known to be initialised: one scratch buffer per thread.
-//!    It costs one copy, and no buffer per connection.
-//! 2. The scratch buffer is *taken* while foreign code reads into it. A nested read finds none and makes its own; nothing is ever
-//!    borrowed across the call.
+//! There is no unsafe code here, so bytes that hyper reads go through memory that is known to be initialised: one copy, and no
+//! buffer per connection.
 
 use std::{
-    cell::Cell,
     future::Future,
     io::{self, IoSlice},
     pin::Pin,
@@ -30,13 +26,7 @@ use ::hyper::rt;
 use futures_io::{AsyncRead, AsyncWrite};
 use levent_timer::Sleep;
 
-/// The most that one read hands to hyper: its own buffers begin at 8 KiB.
-const SCRATCH: usize = 16 * 1024;
-
-thread_local! {
-    /// Empty until the first read of the thread, and while a read is under way.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::scratch;
 
 /// A connection for hyper, around a stream of ours (or of anybody else's that implements the `futures-io` traits).
 ///
@@ -89,16 +79,11 @@ impl<T: AsyncRead + Unpin> rt::Read for Io<T> {
         cx: &mut Context<'_>,
         mut cursor: rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut scratch = SPARE.take();
-        scratch.resize(SCRATCH, 0);
-        let room = cursor.remaining().min(SCRATCH);
-        let read = Pin::new(&mut self.inner).poll_read(cx, &mut scratch[..room]);
-        if let Poll::Ready(Ok(n)) = read {
-            cursor.put_slice(&scratch[..n]);
-        }
-        // Never shrunk: `resize` above clears memory once per thread, not once per read.
-        SPARE.set(scratch);
-        read.map_ok(drop)
+        scratch::read(
+            cursor.remaining(),
+            |bytes| Pin::new(&mut self.inner).poll_read(cx, bytes),
+            |bytes| cursor.put_slice(bytes),
+        )
     }
 }
 

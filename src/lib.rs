@@ -44,6 +44,7 @@
 //! | TLS | `levent::tls`, with the feature `tls` |
 //! | DNS: any records, own servers, a cache | `levent::hickory`, with the feature `hickory` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
+//! | crates that ask for tokio's traits, or its runtime | `levent::tokio`, with the feature `tokio` |
 //!
 //! Who comes from another runtime finds its names in [`migrate`].
 //!
@@ -56,6 +57,7 @@
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
 //! - `hickory`: the resolver of hickory 0.26, in the module of that name. Needs Rust 1.88.
+//! - `tokio`: tokio's I/O traits for our streams and ours for tokio's, in the module of that name.
 //! - `tls`: TLS over buffered streams by rustls, in the module of that name.
 //! - `bytes`: [`Buffer`] takes `bytes::Bytes` without a copy.
 
@@ -70,6 +72,11 @@ pub mod hickory;
 pub mod hyper;
 pub mod migrate;
 pub mod prelude;
+#[cfg(any(feature = "hyper", feature = "tokio"))]
+mod scratch;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub mod tokio;
 
 #[doc(no_inline)]
 pub use levent_reactor as reactor;
