@@ -40,7 +40,7 @@ use std::{
     io,
     net::{self, SocketAddr},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -240,14 +240,7 @@ impl DnsUdpSocket for Udp {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        loop {
-            match self.0.get_ref().recv_from(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                received => return Poll::Ready(received),
-            }
-            ready!(self.0.poll_readable(cx))?;
-        }
+        self.0.poll_read_with(cx, |socket| socket.recv_from(buffer))
     }
 
     fn poll_send_to(
@@ -256,14 +249,8 @@ impl DnsUdpSocket for Udp {
         bytes: &[u8],
         target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.0.get_ref().send_to(bytes, target) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                sent => return Poll::Ready(sent),
-            }
-            ready!(self.0.poll_writable(cx))?;
-        }
+        self.0
+            .poll_write_with(cx, |socket| socket.send_to(bytes, target))
     }
 }
 

@@ -44,6 +44,7 @@
 //! | TLS | `levent::tls`, with the feature `tls` |
 //! | DNS: any records, own servers, a cache | `levent::hickory`, with the feature `hickory` |
 //! | a hyper server or client | `levent::hyper`, with the feature `hyper` |
+//! | QUIC | `levent::quinn`, with the feature `quinn` |
 //! | crates that ask for tokio's traits, or its runtime | `levent::tokio`, with the feature `tokio` |
 //!
 //! Who comes from another runtime finds its names in [`migrate`].
@@ -57,6 +58,7 @@
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
 //! - `hickory`: the resolver of hickory 0.26, in the module of that name. Needs Rust 1.88.
+//! - `quinn`: a runtime for quinn 0.11, in the module of that name.
 //! - `tokio`: tokio's I/O traits for our streams and ours for tokio's, in the module of that name.
 //! - `tls`: TLS over buffered streams by rustls, in the module of that name.
 //! - `bytes`: [`Buffer`] takes `bytes::Bytes` without a copy.
@@ -72,6 +74,9 @@ pub mod hickory;
 pub mod hyper;
 pub mod migrate;
 pub mod prelude;
+#[cfg(feature = "quinn")]
+#[cfg_attr(docsrs, doc(cfg(feature = "quinn")))]
+pub mod quinn;
 #[cfg(any(feature = "hyper", feature = "tokio"))]
 mod scratch;
 #[cfg(feature = "tokio")]

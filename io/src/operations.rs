@@ -5,7 +5,7 @@
 //! | Way | Room for | Used by |
 //! |---|---|---|
 //! | `Waiting` (`Source::poll_waiter`) | any number of tasks | `read_with`, `write_with`, and all `async fn`s of the sockets |
-//! | `Source::poll_io`, `poll_ready` | one task per direction | `poll_readable`, `poll_writable`, `AsyncRead`, `AsyncWrite` |
+//! | `Source::poll_io`, `poll_ready` | one task per direction | `poll_readable`, `poll_writable`, `poll_read_with`, `poll_write_with`, `AsyncRead`, `AsyncWrite` |
 //!
 //! Invariants
 //! 1. An operation that succeeded is reported by the same poll: nothing is lost by dropping the future.
@@ -94,6 +94,57 @@ impl<T> Async<T> {
     /// ```
     pub async fn write_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.try_or_wait(Direction::Write, op).await
+    }
+
+    /// Runs a read operation; on `WouldBlock` the task is woken when the descriptor can be read, and polls again.
+    ///
+    /// For what has to implement a `poll_` method itself. Holds one waker per direction, shared with `AsyncRead`: a different second one displaces
+    /// the first, which is woken. `Interrupted` is tried again.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Async::read_with`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use levent_io::Async;
+    /// use std::{future::poll_fn, net::UdpSocket};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// levent_executor::block_on(async {
+    ///     let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0))?;
+    ///     socket.send_to(b"ping", socket.get_ref().local_addr()?).await?;
+    ///     let mut datagram = [0; 1500];
+    ///     let n = poll_fn(|cx| socket.poll_read_with(cx, |socket| socket.recv(&mut datagram))).await?;
+    ///     assert_eq!(&datagram[..n], b"ping");
+    ///     Ok(())
+    /// })
+    /// # }
+    /// ```
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.source()
+            .poll_io(Direction::Read, cx, || op(self.get_ref()))
+    }
+
+    /// Runs a write operation; on `WouldBlock` the task is woken when the descriptor can be written, and polls again.
+    ///
+    /// The notes of [`Async::poll_read_with`] hold here too.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Async::write_with`].
+    pub fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        self.source()
+            .poll_io(Direction::Write, cx, || op(self.get_ref()))
     }
 
     async fn try_or_wait<R>(

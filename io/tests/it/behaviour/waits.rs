@@ -4,6 +4,7 @@ use super::{counting, everywhere, poll_with, turn};
 use futures_lite::future::{poll_fn, poll_once, try_zip, zip};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use levent_io::Async;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,6 +44,39 @@ fn all_waiters_wake() {
             let (_, waker) = counting();
             assert!(poll_with(&mut wait, &waker).is_ready());
         }
+        Ok(())
+    });
+}
+
+/// Operations of one's own in `poll_` methods: both directions are waited for, until there is room and until there is something.
+#[test]
+fn polled_operations() {
+    everywhere(|| async {
+        let (left, right) = Async::<UnixStream>::pair()?;
+        let bytes = [7; 4096];
+        let total = 1 << 20;
+        let writing = async {
+            let mut written = 0;
+            while written < total {
+                let write = |mut socket: &UnixStream| socket.write(&bytes);
+                written += poll_fn(|cx| left.poll_write_with(cx, write)).await?;
+            }
+            left.get_ref().shutdown(std::net::Shutdown::Write)?;
+            Ok::<_, std::io::Error>(written)
+        };
+        let reading = async {
+            let (mut buffer, mut read) = (vec![0; 10_000], 0);
+            loop {
+                let n =
+                    poll_fn(|cx| right.poll_read_with(cx, |mut socket| socket.read(&mut buffer)));
+                match n.await? {
+                    0 => return Ok(read),
+                    n => read += n,
+                }
+            }
+        };
+        let (written, read) = try_zip(writing, reading).await?;
+        assert_eq!(written, read);
         Ok(())
     });
 }
