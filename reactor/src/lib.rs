@@ -50,6 +50,15 @@ mod event;
 pub mod file;
 mod flags;
 pub mod from_libevent;
+#[cfg(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    levent_libkqueue
+))]
+pub mod kqueue;
 pub mod lane;
 pub mod net;
 pub mod process;

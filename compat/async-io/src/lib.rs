@@ -29,10 +29,10 @@
 //! | a system call per operation that waits | an `epoll_ctl` to arm | none: sources are registered once, for edges |
 //! | equal deadlines | in the order in which they were registered | the same |
 //! | [`os::unix::reactor_fd`] | the reactor's epoll descriptor | the background reactor's, which is where those wait who have no loop of ours |
-//! | `os::kqueue` on the BSDs | signals and processes | absent: `levent::signal` and `levent::process` are portable |
+//! | `os::kqueue` on the BSDs and macOS | a filter in the reactor's queue | a queue of its own, which the reactor watches |
 //! | Windows | yes | no |
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod os;
 

@@ -21,8 +21,8 @@ use super::{check, fork, seconds};
 ))]
 mod abi {
     pub(super) use libc::{
-        EV_ADD, EV_CLEAR, EV_DELETE, EV_ENABLE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ,
-        EVFILT_WRITE, kevent as Kevent, kevent, kqueue,
+        EV_ADD, EV_CLEAR, EV_DELETE, EV_ENABLE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_PROC,
+        EVFILT_READ, EVFILT_SIGNAL, EVFILT_WRITE, NOTE_EXIT, kevent as Kevent, kevent, kqueue,
     };
 
     pub(super) const PRESENT: bool = true;
@@ -61,6 +61,9 @@ mod abi {
     pub(super) const PRESENT: bool = cfg!(levent_libkqueue);
     pub(super) const EVFILT_READ: i16 = -1;
     pub(super) const EVFILT_WRITE: i16 = -2;
+    pub(super) const EVFILT_PROC: i16 = -5;
+    pub(super) const EVFILT_SIGNAL: i16 = -6;
+    pub(super) const NOTE_EXIT: u32 = 0x8000_0000;
     pub(super) const EV_ADD: u16 = 1;
     pub(super) const EV_DELETE: u16 = 2;
     pub(super) const EV_ENABLE: u16 = 4;
@@ -159,6 +162,30 @@ impl Event {
             event.fflags = abi::NOTE_EOF;
         }
         Event(event)
+    }
+
+    /// The change that has a signal counted, whoever handles it.
+    #[allow(
+        dead_code,
+        reason = "for the public module, which only some systems have"
+    )]
+    pub(crate) fn of_signal(number: libc::c_int) -> Event {
+        let mut event = Event::new(number, Filter::Read, ADD | CLEAR);
+        event.0.filter = abi::EVFILT_SIGNAL;
+        event.0.fflags = 0;
+        event
+    }
+
+    /// The change that has the end of a process reported.
+    #[allow(
+        dead_code,
+        reason = "for the public module, which only some systems have"
+    )]
+    pub(crate) fn of_exit(pid: libc::pid_t) -> Event {
+        let mut event = Event::new(pid, Filter::Read, ADD | CLEAR);
+        event.0.filter = abi::EVFILT_PROC;
+        event.0.fflags = abi::NOTE_EXIT as _;
+        event
     }
 
     /// A result, as the kernel would write it.
@@ -286,6 +313,12 @@ impl Queue {
             )
         };
         usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+impl std::os::fd::AsFd for Queue {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.descriptor.as_fd()
     }
 }
 
