@@ -58,6 +58,7 @@
 //!
 //! - `hyper`: adapters for hyper 1, in the module of that name.
 //! - `hickory`: the resolver of hickory 0.26, in the module of that name. Needs Rust 1.88.
+//! - `macros`: the attributes `#[levent::main]` and `#[levent::test]`.
 //! - `quinn`: a runtime for quinn 0.11, in the module of that name.
 //! - `tokio`: tokio's I/O traits for our streams and ours for tokio's, in the module of that name.
 //! - `tls`: TLS over buffered streams by rustls, in the module of that name.
@@ -66,6 +67,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "macros")]
+mod attributes;
 #[cfg(feature = "hickory")]
 #[cfg_attr(docsrs, doc(cfg(feature = "hickory")))]
 pub mod hickory;
@@ -90,6 +93,9 @@ pub use levent_signal as signal;
 #[doc(no_inline)]
 pub use levent_timer as timer;
 
+#[cfg(feature = "macros")]
+#[cfg_attr(docsrs, doc(cfg(feature = "macros")))]
+pub use attributes::{main, test};
 pub use levent_executor::{
     Budget, FallibleTask, LocalExecutor, OnPanic, Report, Run, Scope, Stall, Stop, Task, block_on,
     budget, in_block_on, run, scope, set_budget, set_on_panic, set_stall, spawn, test, yield_now,
