@@ -1,9 +1,10 @@
-//! tower's layers around a service on levent: at most two requests at a time, others are refused; and at most a second for each.
+//! tower's layers around a service on levent: at most two requests at a time, others are refused; and so many seconds for each.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin tower_limits -- 127.0.0.1:8080     (the default address; port 0 takes a free one)
-//! curl -i http://127.0.0.1:8080/200       an answer after so many milliseconds
-//! curl -i http://127.0.0.1:8080/5000      504, after one second
+//! cargo run --release -p levent-ecosystem --bin tower_limits -- 127.0.0.1:8080 1   (the defaults; port 0 takes a free one)
+//! curl -i http://127.0.0.1:8080/200                    an answer after so many milliseconds
+//! curl -i http://127.0.0.1:8080/5000                   504, after one second
+//! curl -i --data-binary @- http://127.0.0.1:8080/0     the answer comes when the body has
 //! ```
 //!
 //! `ConcurrencyLimit` and `LoadShed` are tower's and need no runtime. Its `Timeout` and `RateLimit` ask for tokio's timers; [`TimeLimit`] is the first of them with ours.
@@ -12,7 +13,7 @@
 #![forbid(unsafe_code)]
 
 use std::{
-    convert::Infallible,
+    env,
     future::Future,
     io,
     pin::Pin,
@@ -21,25 +22,39 @@ use std::{
 };
 
 use axum::body::Body;
+use http_body_util::BodyExt;
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use levent::{Elapsed, sleep, timeout};
 use tower::{BoxError, Layer, Service, ServiceBuilder, load_shed::error::Overloaded, service_fn};
 
 fn main() -> io::Result<()> {
+    let seconds = env::args().nth(2).unwrap_or_else(|| "1".into());
+    let most = seconds
+        .parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    let most = most.ok_or_else(|| {
+        let message = format!("`{seconds}` is not a number of seconds");
+        io::Error::new(io::ErrorKind::InvalidInput, message)
+    })?;
     let service = ServiceBuilder::new()
         .then(answer_in_any_case)
         .load_shed()
         .concurrency_limit(2)
-        .layer(TimeLimit(Duration::from_secs(1)))
+        .layer(TimeLimit(most))
         .service(service_fn(wait));
     levent_ecosystem::serve(&levent_ecosystem::argument_or("127.0.0.1:8080"), service)
 }
 
-/// Answers after as many milliseconds as the path says.
-async fn wait(request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+/// Answers when the body has come, and as many milliseconds later as the path says.
+async fn wait(request: Request<Incoming>) -> Result<Response<Body>, hyper::Error> {
     let Ok(milliseconds) = request.uri().path().trim_start_matches('/').parse() else {
         return Ok(status(StatusCode::NOT_FOUND));
     };
+    let mut body = request.into_body();
+    while let Some(frame) = body.frame().await {
+        frame?;
+    }
     sleep(Duration::from_millis(milliseconds)).await;
     Ok(Response::new("here you are\n".into()))
 }
