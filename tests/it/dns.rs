@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ use hickory_resolver::proto::rr::rdata::{MX, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use levent::hickory::{self, Provider, Resolver, io_error};
 use levent::net::{TcpListener, TcpStream, UdpSocket};
-use levent::process::Command;
+use levent::process::{Child, Command, Stdio};
 use levent::test::Test;
 use levent::{Run, Task, block_on, sleep, spawn, yield_now};
 
@@ -117,16 +117,7 @@ impl Server {
     }
 
     fn config(&self) -> NameServerConfig {
-        let connection = |protocol| {
-            let mut connection = ConnectionConfig::new(protocol);
-            connection.port = self.address.port();
-            connection
-        };
-        let connections = vec![
-            connection(ProtocolConfig::Udp),
-            connection(ProtocolConfig::Tcp),
-        ];
-        NameServerConfig::new(self.address.ip(), true, connections)
+        name_server(self.address)
     }
 
     fn resolver(&self) -> Resolver {
@@ -141,6 +132,17 @@ impl Server {
         let asked = self.asked.borrow();
         asked.iter().map(|(name, ..)| name.clone()).collect()
     }
+}
+
+/// Asks by UDP, and by TCP where that is needed.
+fn name_server(address: SocketAddr) -> NameServerConfig {
+    let connection = |protocol| {
+        let mut connection = ConnectionConfig::new(protocol);
+        connection.port = address.port();
+        connection
+    };
+    let connections = [ProtocolConfig::Udp, ProtocolConfig::Tcp].map(connection);
+    NameServerConfig::new(address.ip(), true, connections.into())
 }
 
 /// Sockets of both kinds on one port, which may be taken for the second kind.
@@ -559,6 +561,83 @@ fn dropped_in_the_middle() {
             assert!(poll_once(lookup).await.is_none());
         }
         drop(resolver);
+    });
+}
+
+/// A name server that is not ours, on this port; `None`, with a note, where it is not installed.
+async fn dnsmasq(port: u16) -> Option<Child> {
+    let mut command = Command::new("dnsmasq");
+    command.args([
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--pid-file",
+        "--user=root",
+    ]);
+    command.args([
+        "--no-resolv",
+        "--no-hosts",
+        "--bind-interfaces",
+        "--listen-address=127.0.0.1",
+    ]);
+    command.arg(format!("--port={port}"));
+    command.args([
+        "--local=/example.test/",
+        "--host-record=a.example.test,192.0.2.1,2001:db8::1",
+    ]);
+    command.arg("--mx-host=a.example.test,mail.example.test,10");
+    // Too much for one datagram.
+    command.args((0..10).map(|_| format!("--txt-record=big.example.test,{}", "x".repeat(250))));
+    let spawned = command.stderr(Stdio::null()).kill_on_drop(true).spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(error) => {
+            eprintln!("note: skipped, no `dnsmasq`: {error}");
+            return None;
+        }
+    };
+    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        .await
+        .is_err()
+    {
+        if let Some(status) = child.try_status().expect("it is ours") {
+            // Not root, or another has taken the port meanwhile.
+            eprintln!("note: skipped, dnsmasq ends at once: {status}");
+            return None;
+        }
+        yield_now().await;
+    }
+    Some(child)
+}
+
+/// A server that shares no code with the resolver: addresses, mail, an answer too long for a datagram, and what is not there.
+#[test]
+fn with_dnsmasq() {
+    Test::new().run(async || {
+        let (udp, tcp) = both().await;
+        let address = tcp.local_addr().unwrap();
+        drop((udp, tcp));
+        let Some(_server) = dnsmasq(address.port()).await else {
+            return;
+        };
+        let resolver = resolver(vec![name_server(address)], &["example.test."], |_| ());
+        assert_eq!(data(&resolver, "a", RecordType::A).await, ["192.0.2.1"]);
+        assert_eq!(
+            data(&resolver, "a.example.test.", RecordType::AAAA).await,
+            ["2001:db8::1"]
+        );
+        let mail = data(&resolver, "a.example.test.", RecordType::MX).await;
+        assert_eq!(mail, ["10 mail.example.test."]);
+        let address = "192.0.2.1".parse::<IpAddr>().unwrap();
+        let pointer = resolver.reverse_lookup(address).await.unwrap();
+        assert_eq!(pointer.answers()[0].data.to_string(), "a.example.test.");
+        assert_eq!(
+            data(&resolver, "big.example.test.", RecordType::TXT)
+                .await
+                .len(),
+            10
+        );
+        let nothing = resolver.lookup("a.example.test.", RecordType::TXT).await;
+        assert!(nothing.unwrap_err().is_no_records_found());
     });
 }
 
