@@ -1,7 +1,10 @@
 //! The programs of `src/bin` as child processes, and real clients: curl, openssl, Python, and the programs' own. A client that is not installed is skipped with a note.
 //!
-//! Everything is awaited on levent, children too, so that a test that hangs is ended by its limit.
+//! `executors` turns it round: what is levent's, polled by the executors of others.
+//!
+//! Everything else is awaited on levent, children too, so that a test that hangs is ended by its limit.
 
+mod executors;
 mod http;
 mod support;
 mod tls;
