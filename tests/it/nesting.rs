@@ -349,6 +349,27 @@ fn foreign_block_on_is_served() {
     assert_eq!(done.load(Ordering::Relaxed), 3);
 }
 
+/// A foreign `block_on` in a task polls again as soon as it is woken, and never lets the task's poll end: its operations are many, and it
+/// gets through them all the same.
+#[test]
+fn foreign_block_on_in_a_task_gets_through() {
+    let _dog = Watchdog::new(20);
+    block_on(async {
+        let (mut client, mut server) = connected().await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        futures_lite::future::block_on(async {
+            for round in 0..1000u32 {
+                let question = round.to_ne_bytes();
+                client.write_all(&question).await.unwrap();
+                let mut answer = [0; 4];
+                server.read_exact(&mut answer).await.unwrap();
+                assert_eq!(answer, question);
+            }
+        });
+        work(1).await;
+    });
+}
+
 /// A socket made under a foreign executor is finished under ours, and the other way round.
 #[test]
 fn socket_moves_between_executors() {

@@ -11,6 +11,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Wake, Waker};
 
+use levent_reactor::current;
+
 use super::exit::Exit;
 
 /// Sees to it that the child does not stay a zombie.
@@ -57,11 +59,7 @@ impl Wake for Reaper {
     fn wake(self: Arc<Self>) {
         let waker = Waker::from(Arc::clone(&self));
         while let Some(mut future) = self.take() {
-            if future
-                .as_mut()
-                .poll(&mut Context::from_waker(&waker))
-                .is_ready()
-            {
+            if poll_apart(future.as_mut(), &waker) {
                 // Dropping it here gives the descriptor up, with no lock held.
                 return;
             }
@@ -72,6 +70,15 @@ impl Wake for Reaper {
             }
         }
     }
+}
+
+/// Polls on nobody's account: whose poll this happens in may have spent its operations, and would have us wait for the next one.
+fn poll_apart(future: Pin<&mut (dyn Future<Output = ()> + Send)>, waker: &Waker) -> bool {
+    let left = current::budget_left();
+    current::refill(u32::MAX);
+    let poll = future.poll(&mut Context::from_waker(waker));
+    current::refill(left);
+    poll.is_ready()
 }
 
 #[cfg(test)]

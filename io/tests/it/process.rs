@@ -6,6 +6,7 @@ use crate::behaviour::everywhere;
 use crate::support::{is_child, run_child};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use levent_io::process::{Child, Command, Stdio, driver, unix::CommandExt};
+use levent_reactor::current;
 use levent_timer::Timer;
 use std::fs;
 use std::io;
@@ -195,6 +196,29 @@ fn dropped_child_is_reaped_when_its_loop_is_left() -> io::Result<()> {
     drop(stdin);
     future::block_on(is_gone(pid));
     Ok(())
+}
+
+/// A task that has spent its budget may drop one: whoever waits in its place is no part of the task.
+#[test]
+fn dropped_child_is_reaped_without_budget() -> io::Result<()> {
+    levent_executor::block_on(async {
+        // The loop has been entered by then.
+        Timer::after(Duration::from_millis(1)).await;
+        let mut child = sh("read line").stdin(Stdio::piped()).spawn()?;
+        let (pid, stdin) = (child.id(), child.stdin.take());
+        future::poll_fn(|cx| {
+            while current::budget_left() > 0 {
+                assert!(current::spend(cx).is_ready());
+            }
+            std::task::Poll::Ready(())
+        })
+        .await;
+        drop(child);
+        assert_eq!(current::budget_left(), 0);
+        drop(stdin);
+        is_gone(pid).await;
+        Ok(())
+    })
 }
 
 /// Told not to, it leaves the zombie.
@@ -409,6 +433,7 @@ fn everything_holds_without_pidfds() {
     hundred_at_once();
     dropped_child_is_reaped();
     dropped_child_is_reaped_when_its_loop_is_left().expect("as with pidfds");
+    dropped_child_is_reaped_without_budget().expect("as with pidfds");
     kill_on_drop_kills_and_reaps();
     foreign_children_are_left_alone();
     wait_can_be_given_up();

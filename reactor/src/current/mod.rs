@@ -70,6 +70,16 @@ thread_local! {
     static BUDGET: Cell<u32> = const { Cell::new(UNLIMITED) };
 }
 
+thread_local! {
+    /// How often an operation was refused since the last relief.
+    static REFUSED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// More than what one poll asks for in vain: a task that waits for so many things at once is rare, and gets no more than one relief too many.
+const PATIENCE: u32 = 10_000;
+/// As much as a poll has by default.
+const RELIEF: u32 = 128;
+
 /// Outside a loop. It is counted down all the same, which is cheaper than to ask.
 const UNLIMITED: u32 = u32::MAX;
 
@@ -287,13 +297,23 @@ pub fn budget_left() -> u32 {
 }
 
 /// The count has come down to zero. Outside a loop nobody refills it, and nothing is to be bounded: it starts again.
+///
+/// Inside, the poll has to come to its end for others to have their turn. What is polled within it by a waker of its own, at once and again whenever that is
+/// woken (a foreign `block_on` in a task, for example), would be told so for ever: after a long time it is given some more.
 #[cold]
 fn is_spent() -> bool {
-    let is_inside = is_inside();
-    if !is_inside {
+    if !is_inside() {
         BUDGET.set(UNLIMITED);
+        return false;
     }
-    is_inside
+    let refused = REFUSED.get() + 1;
+    if refused < PATIENCE {
+        REFUSED.set(refused);
+        return true;
+    }
+    REFUSED.set(0);
+    BUDGET.set(RELIEF);
+    false
 }
 
 /// Gives the poll that follows a budget of this many leaf operations. Executors call it before they poll a task.
