@@ -26,6 +26,7 @@
 //! | the reactor | one for the process, behind a lock | one per thread; those who wait outside our loops share one in the background |
 //! | a thread `async-io` | from the first use on | `levent-background`, when somebody waits outside of [`block_on`], not before |
 //! | `block_on` on a thread | drives the reactor, and everybody's timers with it | drives its thread's base and the tasks of `levent::spawn` there; is never busy with another thread's work |
+//! | `block_on` of another crate, inside a future that [`block_on`] polls | the thread `async-io` goes on | it waits for ever if it has to wait for one of ours: it blocks the loop; [`block_on`] itself nests |
 //! | a system call per operation that waits | an `epoll_ctl` to arm | none: sources are registered once, for edges |
 //! | equal deadlines | in the order in which they were registered | the same |
 //! | [`os::unix::reactor_fd`] | the reactor's epoll descriptor | the background reactor's, which is where those wait who have no loop of ours |
