@@ -16,12 +16,17 @@ use std::{
     time::Duration,
 };
 
-use hickory_resolver::{
-    config::{ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig},
-    net::{DnsError, NetError},
-    proto::rr::{Name, RecordType},
+use levent::hickory::{
+    Provider, Resolver,
+    hickory_resolver::{
+        config::{
+            ConnectionConfig, NameServerConfig, ProtocolConfig, ResolveHosts, ResolverConfig,
+        },
+        net::{DnsError, NetError},
+        proto::rr::{Name, RecordType},
+        system_conf,
+    },
 };
-use levent::hickory::{Provider, Resolver};
 
 const HELP: &str = "\
 usage: dig [@SERVER] NAME [TYPE] [+OPTION]...
@@ -183,7 +188,7 @@ impl Options {
         let message = |error| format!("/etc/resolv.conf: {error}");
         let mut config = ResolverConfig::default();
         if self.server.is_none() || self.search {
-            let (system, _) = hickory_resolver::system_conf::read_system_conf().map_err(message)?;
+            let (system, _) = system_conf::read_system_conf().map_err(message)?;
             config = system;
         }
         let (domain, search, servers) = config.into_parts();

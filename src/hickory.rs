@@ -2,7 +2,7 @@
 //!
 //! [`Resolver`] is hickory's own with our [`Provider`] in it: caching, search lists, several servers with retries, TCP for what does not fit a
 //! datagram, the hosts file. What it is told by `ResolverConfig` and `ResolverOpts` is hickory's to explain; `/etc/resolv.conf` is read
-//! by `Resolver::builder`, with its feature `system-config`.
+//! by `Resolver::builder`. Its names are in [`hickory_resolver`], in the version that is meant here.
 //!
 //! ```no_run
 //! use levent::hickory::{self, Provider, Resolver};
@@ -44,12 +44,14 @@ use std::{
     time::Duration,
 };
 
-use futures_io::{AsyncRead, AsyncWrite};
-use hickory_resolver::net::{
+use ::hickory_resolver::net::{
     DnsError, NetError,
     runtime::{self, DnsTcpStream, DnsUdpSocket, RuntimeProvider, Spawn},
 };
+use futures_io::{AsyncRead, AsyncWrite};
 use levent_io::{Async, net::TcpStream};
+
+pub use ::hickory_resolver;
 
 /// How long a connection to a server may take if hickory does not say: its own figure.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -61,7 +63,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A server of one's own, asked twice at most and for one second each time:
 ///
 /// ```
-/// use hickory_resolver::config::{NameServerConfig, ResolverConfig};
+/// use levent::hickory::hickory_resolver::config::{NameServerConfig, ResolverConfig};
 /// use levent::hickory::{Provider, Resolver};
 /// use std::time::Duration;
 ///
@@ -113,7 +115,7 @@ pub async fn connect(resolver: &Resolver, host: &str, port: u16) -> io::Result<T
 ///
 /// ```
 /// use levent::hickory::{Provider, Resolver, io_error};
-/// use hickory_resolver::config::ResolverConfig;
+/// use levent::hickory::hickory_resolver::config::ResolverConfig;
 /// use std::io::ErrorKind;
 ///
 /// levent::block_on(async {

@@ -3,27 +3,26 @@
 //! [`endpoint`] makes quinn's `Endpoint`, for clients, servers or both; everything else is quinn's own interface, whose streams also have the
 //! `futures_io` traits (its feature `futures-io`). Which cryptography there is (`rustls-ring` …) is a feature of quinn: name it in your own manifest.
 //!
-//! ```no_run
+//! ```
 //! use levent::quinn;
 //! use ::quinn::{ClientConfig, EndpointConfig};
+//! use std::{error::Error, net::SocketAddr};
 //!
-//! # type Error = Box<dyn std::error::Error>;
-//! # fn main() -> Result<(), Error> {
-//! levent::block_on(async {
-//!     let mut endpoint = quinn::endpoint(EndpointConfig::default(), None, ([0, 0, 0, 0], 0).into())?;
-//!     # fn trusted() -> ClientConfig { unimplemented!() }
-//!     endpoint.set_default_client_config(trusted());
-//!     let connection = endpoint.connect("192.0.2.1:4433".parse()?, "example.com")?.await?;
+//! async fn ask(config: EndpointConfig, trusted: ClientConfig, server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
+//!     let mut endpoint = quinn::endpoint(config, None, ([0, 0, 0, 0], 0).into())?;
+//!     endpoint.set_default_client_config(trusted);
+//!     let connection = endpoint.connect(server, "example.com")?.await?;
 //!     let (mut send, mut receive) = connection.open_bi().await?;
 //!     send.write_all(b"hello").await?;
 //!     send.finish()?;
-//!     println!("{:?}", receive.read_to_end(1 << 16).await?);
+//!     let answer = receive.read_to_end(1 << 16).await?;
 //!     connection.close(0u32.into(), b"done");
 //!     endpoint.wait_idle().await;
-//!     Ok::<_, Error>(())
-//! })
-//! # }
+//!     Ok(answer)
+//! }
 //! ```
+//!
+//! A whole program is `quic_echo` in `examples/ecosystem`.
 //!
 //! # Whose tasks
 //!
@@ -75,14 +74,12 @@ pub fn endpoint(
 ///
 /// ```
 /// use levent::quinn::QuinnRuntime;
-/// use std::{net::UdpSocket, sync::Arc};
+/// use quinn::{Endpoint, EndpointConfig};
+/// use std::{io, net::UdpSocket, sync::Arc};
 ///
-/// # fn main() -> std::io::Result<()> {
-/// let socket = UdpSocket::bind("127.0.0.1:0")?;
-/// let endpoint = quinn::Endpoint::new(Default::default(), None, socket, Arc::new(QuinnRuntime))?;
-/// # drop(endpoint);
-/// # Ok(())
-/// # }
+/// fn client(config: EndpointConfig, socket: UdpSocket) -> io::Result<Endpoint> {
+///     Endpoint::new(config, None, socket, Arc::new(QuinnRuntime))
+/// }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QuinnRuntime;

@@ -29,16 +29,16 @@
 //! A crate that opens sockets or sleeps by tokio itself panics outside of a runtime ("there is no reactor running"). async-compat makes one, with one thread,
 //! which drives those sockets and timers while the future itself is polled here:
 //!
-//! ```
+//! ```ignore
 //! use async_compat::Compat;
-//! use std::time::Duration;
 //!
 //! levent::block_on(Compat::new(async {
-//!     tokio::time::sleep(Duration::from_millis(1)).await;
-//! }));
+//!     let page = reqwest::get("http://127.0.0.1:8080/").await?.text().await?;
+//!     Ok(page)
+//! }))
 //! ```
 //!
-//! Such a future may spawn by tokio too (then on that thread, and `Send`), and by [`spawn`](fn@crate::spawn).
+//! Such a future may spawn by tokio too (then on that thread, and `Send`), and by [`spawn`](fn@crate::spawn). `examples/ecosystem` has the whole program.
 
 use std::{
     io::{self, IoSlice},

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use futures_lite::future::{or, poll_once, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use hickory_resolver::config::{
+use levent::hickory::hickory_resolver::config::{
     ConnectionConfig, NameServerConfig, ProtocolConfig, ResolverConfig, ResolverOpts,
 };
-use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{MX, TXT};
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use levent::hickory::hickory_resolver::net::{DnsError, NetError};
+use levent::hickory::hickory_resolver::proto::op::{Message, ResponseCode};
+use levent::hickory::hickory_resolver::proto::rr::rdata::{MX, PTR, TXT};
+use levent::hickory::hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use levent::hickory::{self, Provider, Resolver, io_error};
 use levent::net::{TcpListener, TcpStream, UdpSocket};
 use levent::process::{Child, Command, Stdio};
@@ -206,9 +206,7 @@ fn zone((name, kind, via): &Asked, _: usize) -> Answer {
         }
         ("1.2.0.192.in-addr.arpa.", RecordType::PTR, _) => {
             let pointer = self::name("a.example.com.");
-            Records(vec![RData::PTR(hickory_resolver::proto::rr::rdata::PTR(
-                pointer,
-            ))])
+            Records(vec![RData::PTR(PTR(pointer))])
         }
         ("a.example.com.", ..) => Nothing(ResponseCode::NoError),
         ("big.example.com.", RecordType::TXT, Via::Udp) => TooLong,

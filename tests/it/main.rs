@@ -16,9 +16,7 @@
 //! | `types` | `Send` and `Sync`, decided by the compiler |
 //! | `dns` | hickory's resolver against a name server of the test's own; the example `dig` (feature `hickory`) |
 //! | `http`, `http_peers` | the adapters for hyper: server and client, HTTP/1 and HTTP/2 (feature `hyper`) |
-//! | `quic` | quinn on our runtime, with itself and with quinn on tokio's; the example `quic_echo` (feature `quinn`) |
 //! | `attributes` | `#[levent::test]` and `#[levent::main]` (feature `macros`) |
-//! | `tokio_traits` | tokio's traits for our streams, ours for tokio's, and either runtime inside the other (feature `tokio`) |
 //!
 //! Each test is bounded by a [`Watchdog`](support::Watchdog), uses port 0, and orders what happens by messages, never by sleeping.
 //! What belongs to a whole process (limits, signals, descriptors, threads, the environment) is changed in a process of its own, see
@@ -41,11 +39,7 @@ mod load;
 mod memory;
 mod nesting;
 mod programs;
-#[cfg(all(feature = "quinn", target_os = "linux"))]
-mod quic;
 mod sockets;
 mod support;
-#[cfg(feature = "tokio")]
-mod tokio_traits;
 mod turns;
 mod types;

@@ -6,6 +6,7 @@
 //! | `tower_limits` | tower's layers, and one of our own for time: overload is answered with 503, slowness with 504 |
 //! | `websocket_echo` | async-tungstenite, server and client |
 //! | `rustls_echo` | futures-rustls, server and client |
+//! | `quic_echo` | quinn on our runtime, server and client |
 //! | `reqwest_get` | a client that only knows tokio |
 //!
 //! [`serve`] is what the first two have in common: hyper's connections, as tasks that end gracefully.

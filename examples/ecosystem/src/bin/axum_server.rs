@@ -1,7 +1,7 @@
 //! An axum application on levent: routes, path and query, JSON, state, and a handler that sleeps by our timers.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin axum_server -- 127.0.0.1:8080     (the default address; port 0 takes a free one)
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin axum_server -- 127.0.0.1:8080     (the default address; port 0 takes a free one)
 //! curl http://127.0.0.1:8080/greet/levent?loud=true
 //! curl -X POST -H 'content-type: application/json' -d '{"wind": 7}' http://127.0.0.1:8080/reports
 //! ```

@@ -1,7 +1,7 @@
 //! A client that only knows tokio, on levent: reqwest, beside tasks of ours.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin reqwest_get -- http://127.0.0.1:8080/
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin reqwest_get -- http://127.0.0.1:8080/
 //! ```
 //!
 //! Prints what is there, and exits with 1 if there is nothing. reqwest opens its sockets and sleeps by tokio; `Compat` gives it a runtime to find, whose one thread

@@ -1,8 +1,8 @@
 //! TLS on levent, by futures-rustls: an echo server, and a client.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin rustls_echo -- serve 127.0.0.1:7443 cert.der           (port 0 takes a free one)
-//! cargo run --release -p levent-ecosystem --bin rustls_echo -- ask 127.0.0.1:7443 cert.der < file
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin rustls_echo -- serve 127.0.0.1:7443 cert.der           (port 0 takes a free one)
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin rustls_echo -- ask 127.0.0.1:7443 cert.der < file
 //! openssl s_client -quiet -connect 127.0.0.1:7443
 //! ```
 //!

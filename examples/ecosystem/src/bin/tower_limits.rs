@@ -1,7 +1,7 @@
 //! tower's layers around a service on levent: at most two requests at a time, others are refused; and so many seconds for each.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin tower_limits -- 127.0.0.1:8080 1   (the defaults; port 0 takes a free one)
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin tower_limits -- 127.0.0.1:8080 1   (the defaults; port 0 takes a free one)
 //! curl -i http://127.0.0.1:8080/200                    an answer after so many milliseconds
 //! curl -i http://127.0.0.1:8080/5000                   504, after one second
 //! curl -i --data-binary @- http://127.0.0.1:8080/0     the answer comes when the body has

@@ -1,8 +1,8 @@
 //! WebSockets on levent, by async-tungstenite: a server that sends each message back, and a client.
 //!
 //! ```text
-//! cargo run --release -p levent-ecosystem --bin websocket_echo -- serve 127.0.0.1:9001          (port 0 takes a free one)
-//! cargo run --release -p levent-ecosystem --bin websocket_echo -- ask 127.0.0.1:9001 hello      (prints the answer)
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin websocket_echo -- serve 127.0.0.1:9001          (port 0 takes a free one)
+//! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin websocket_echo -- ask 127.0.0.1:9001 hello      (prints the answer)
 //! ```
 //!
 //! `serve` prints `listening on ADDR`, answers pings, takes messages up to 16 MiB, and says goodbye to who says it. Ctrl-C ends it.

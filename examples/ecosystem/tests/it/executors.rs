@@ -4,7 +4,6 @@ use std::future::{Future, pending};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +12,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use levent::net::{TcpListener, TcpStream, UdpSocket};
 use levent::process::Command;
 use levent::{sleep, timeout};
+
+use crate::support::in_time;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -79,21 +80,6 @@ async fn ask(address: std::net::SocketAddr, number: u8) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Runs a test in a thread of its own, which has to end.
-fn in_time(test: impl FnOnce() -> io::Result<()> + Send + 'static) {
-    let (ended, end) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        let result = test();
-        let _ = ended.send(());
-        result
-    });
-    match end.recv_timeout(Duration::from_secs(60)) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        // It has panicked, or is done.
-        _ => thread.join().expect("no panic").expect("no error"),
-    }
 }
 
 /// tokio's scheduler, whose threads steal tasks from each other.

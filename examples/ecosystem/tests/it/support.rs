@@ -1,7 +1,10 @@
 //! The programs, and others, as child processes.
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use futures_lite::future::zip;
 use futures_lite::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -98,4 +101,28 @@ pub(crate) async fn text(program: &str, arguments: &[impl AsRef<OsStr>]) -> Opti
     let (status, output) = run(program, arguments, b"").await?;
     assert!(status.success(), "{program}: {status}");
     Some(String::from_utf8(output).expect("text"))
+}
+
+/// Runs a test in a thread of its own, which has to end.
+pub(crate) fn in_time(test: impl FnOnce() -> io::Result<()> + Send + 'static) {
+    let (ended, end) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        let result = test();
+        let _ = ended.send(());
+        result
+    });
+    match end.recv_timeout(Duration::from_secs(60)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
+        // It has panicked, or is done.
+        _ => thread.join().expect("no panic").expect("no error"),
+    }
+}
+
+/// Bytes of a stream from a position on, without a short period: one that is lost, repeated or out of place shows.
+pub(crate) fn piece(stream: u64, from: u64, len: usize) -> Vec<u8> {
+    let byte = |position: u64| {
+        let mixed = (position ^ stream.rotate_left(40)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> 29) as u8
+    };
+    (from..from + len as u64).map(byte).collect()
 }

@@ -1,9 +1,7 @@
-//! quinn on our runtime: with itself, with quinn on tokio's, and as the example `quic_echo`.
+//! quinn on our runtime: with itself, with quinn on tokio's, and as the program `quic_echo`.
 
 use std::fs;
-use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +9,7 @@ use std::time::{Duration, Instant};
 use futures_lite::future::try_zip;
 use levent::quinn::{QuinnRuntime, endpoint};
 use levent::test::Test;
-use levent::{Task, block_on, spawn};
-use libc::SIGINT;
+use levent::{Task, spawn};
 use quinn::{
     ClientConfig, Connection, ConnectionError, Endpoint, EndpointConfig, Runtime, ServerConfig,
     TokioRuntime, TransportConfig,
@@ -20,10 +17,9 @@ use quinn::{
 use rustls::RootCertStore;
 use rustls::pki_types::PrivatePkcs8KeyDer;
 
-use crate::support::Watchdog;
-use crate::support::bytes::piece;
-use crate::support::program::{Example, path};
+use crate::support::{Server, piece, run};
 
+const QUIC: &str = env!("CARGO_BIN_EXE_quic_echo");
 const MEBIBYTE: usize = 1 << 20;
 
 /// A server's configuration, and that of clients who trust it. Connections that are idle for 10 s end.
@@ -155,8 +151,7 @@ fn nobody_answers() {
 /// Endpoints may be dropped in the middle of a connection: the peer is told.
 #[test]
 fn dropped_in_the_middle() {
-    let _dog = Watchdog::new(20);
-    block_on(async {
+    Test::new().leaks(false).run(async || {
         let (here, connection, served) = connected().await;
         ask(&connection, 1, 10).await;
         drop((connection, here));
@@ -171,7 +166,6 @@ fn dropped_in_the_middle() {
 /// quinn on tokio's runtime, in a thread of its own, understands us, and we it.
 #[test]
 fn with_another_runtime() {
-    let _dog = Watchdog::new(20);
     let (server, client) = configs();
     let (ready, address) = async_channel::bounded(1);
     let there = thread::spawn(move || {
@@ -188,7 +182,7 @@ fn with_another_runtime() {
             echo(server).await
         })
     });
-    block_on(async {
+    Test::new().run(async || {
         let address = address.recv().await.unwrap();
         let mut here = at(None);
         here.set_default_client_config(client);
@@ -218,35 +212,21 @@ fn sockets_that_cannot_be_had() {
     assert!(QuinnRuntime.wrap_udp_socket(taken).is_ok());
 }
 
-/// Server and client of the example: two megabytes there and back, by many times as many datagrams as a socket holds; then Ctrl-C.
+/// Server and client of the program: two megabytes there and back, many times as many datagrams as a socket holds; then Ctrl-C.
 #[test]
-fn example_echoes() {
-    let _dog = Watchdog::new(30);
-    let certificate = std::env::temp_dir().join(format!("levent-quic-{}.der", std::process::id()));
-    let file = certificate.to_str().unwrap();
-    let Some(mut server) = Example::start("quic_echo", &["serve", "127.0.0.1:0", file]) else {
-        return;
-    };
-    let address = server.address();
-    let question = piece(3, 0, 2 * MEBIBYTE);
-    let mut client = Command::new(path("quic_echo"))
-        .args(["ask", &address, file])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = client.stdin.take().unwrap();
-    stdin.write_all(&question).unwrap();
-    drop(stdin);
-    let output = client.wait_with_output().unwrap();
-    assert!(output.status.success());
-    assert!(output.stdout == question);
-    server.signal(SIGINT);
-    let (status, rest) = server.finish();
-    assert!(status.success());
-    assert_eq!(
-        rest.trim_end(),
-        format!("served 1 connections, {} bytes", question.len())
-    );
-    fs::remove_file(certificate).unwrap();
+fn program_echoes() {
+    Test::new().run(async || {
+        let file = std::env::temp_dir().join(format!("levent-quic-{}.der", std::process::id()));
+        let file = file.to_str().expect("a path of letters");
+        let server = Server::start(QUIC, &["serve", "127.0.0.1:0", file]).await;
+        let question = piece(3, 0, 2 * MEBIBYTE);
+        let ask = ["ask", &server.address, file];
+        let (status, answer) = run(QUIC, &ask, &question).await.unwrap();
+        assert!(status.success() && answer == question);
+        let (status, rest) = server.end().await;
+        assert!(status.success());
+        let all = format!("served 1 connections, {} bytes", question.len());
+        assert_eq!(rest.trim_end(), all);
+        fs::remove_file(file).unwrap();
+    });
 }
