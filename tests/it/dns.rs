@@ -562,8 +562,8 @@ fn dropped_in_the_middle() {
     });
 }
 
-/// A name server that is not ours, on this port; `None`, with a note, where it is not installed.
-async fn dnsmasq(port: u16) -> Option<Child> {
+/// A name server that is not ours, at this address; `None`, with a note, where it is not installed.
+async fn dnsmasq(address: SocketAddr) -> Option<Child> {
     let mut command = Command::new("dnsmasq");
     command.args([
         "--keep-in-foreground",
@@ -571,13 +571,9 @@ async fn dnsmasq(port: u16) -> Option<Child> {
         "--pid-file",
         "--user=root",
     ]);
-    command.args([
-        "--no-resolv",
-        "--no-hosts",
-        "--bind-interfaces",
-        "--listen-address=127.0.0.1",
-    ]);
-    command.arg(format!("--port={port}"));
+    command.args(["--no-resolv", "--no-hosts", "--bind-interfaces"]);
+    command.arg(format!("--listen-address={}", address.ip()));
+    command.arg(format!("--port={}", address.port()));
     command.args([
         "--local=/example.test/",
         "--host-record=a.example.test,192.0.2.1,2001:db8::1",
@@ -593,12 +589,9 @@ async fn dnsmasq(port: u16) -> Option<Child> {
             return None;
         }
     };
-    while TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-        .await
-        .is_err()
-    {
+    while TcpStream::connect(address).await.is_err() {
         if let Some(status) = child.try_status().expect("it is ours") {
-            // Not root, or another has taken the port meanwhile.
+            // Not root, most likely.
             eprintln!("note: skipped, dnsmasq ends at once: {status}");
             return None;
         }
@@ -611,10 +604,13 @@ async fn dnsmasq(port: u16) -> Option<Child> {
 #[test]
 fn with_dnsmasq() {
     Test::new().run(async || {
-        let (udp, tcp) = both().await;
-        let address = tcp.local_addr().unwrap();
-        drop((udp, tcp));
-        let Some(_server) = dnsmasq(address.port()).await else {
+        // Nobody else uses this address of the loopback, so that the port remains free until the server has it.
+        let probe = UdpSocket::bind((Ipv4Addr::new(127, 0, 53, 53), 0))
+            .await
+            .unwrap();
+        let address = probe.local_addr().unwrap();
+        drop(probe);
+        let Some(_server) = dnsmasq(address).await else {
             return;
         };
         let resolver = resolver(vec![name_server(address)], &["example.test."], |_| ());
