@@ -1,5 +1,20 @@
 //! async-tungstenite, by its own client and by one in Python that knows only sockets.
 
+use async_tungstenite::{
+    client_async,
+    tungstenite::{
+        Message,
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{CloseCode, Data, OpCode},
+            },
+        },
+    },
+};
+use futures_util::StreamExt;
+use levent::net::TcpStream;
 use levent::test::Test;
 
 use crate::support::{Server, run, text};
@@ -13,6 +28,50 @@ fn tungstenite_with_itself() {
         let server = Server::start(WEBSOCKET, &["serve", "127.0.0.1:0"]).await;
         let answer = text(WEBSOCKET, &["ask", &server.address, "le vent"]).await;
         assert_eq!(answer.unwrap(), "le vent\n");
+        assert!(server.end().await.0.success());
+    });
+}
+
+/// The library's client in our own loop: a mebibyte, pieces with a ping between them, and the goodbye, after which the stream ends.
+#[test]
+fn tungstenite_client_on_levent() {
+    Test::new().run(async || {
+        let server = Server::start(WEBSOCKET, &["serve", "127.0.0.1:0"]).await;
+        let stream = TcpStream::connect(&*server.address).await.unwrap();
+        let url = format!("ws://{}/", server.address);
+        let (mut socket, response) = client_async(url, stream).await.unwrap();
+        assert_eq!(response.status(), 101);
+
+        let big: Vec<u8> = (0..1 << 20).map(|i: u32| (i % 251) as u8).collect();
+        let big = Message::binary(big);
+        socket.send(big.clone()).await.unwrap();
+        assert!(socket.next().await.unwrap().unwrap() == big);
+
+        let piece = |data: &'static str, kind, last| {
+            Message::Frame(Frame::message(data, OpCode::Data(kind), last))
+        };
+        socket.send(piece("le ", Data::Text, false)).await.unwrap();
+        let ping = Message::Ping("there?".into());
+        socket.send(ping).await.unwrap();
+        let last = piece("vent", Data::Continue, true);
+        socket.send(last).await.unwrap();
+        // In whichever order: a pong overtakes a message that is not whole yet, or goes with it.
+        let mut got = [(); 2].map(|()| None);
+        for message in &mut got {
+            *message = Some(socket.next().await.unwrap().unwrap());
+        }
+        assert!(got.contains(&Some(Message::Pong("there?".into()))));
+        assert!(got.contains(&Some(Message::text("le vent"))), "{got:?}");
+
+        let goodbye = CloseFrame {
+            code: CloseCode::Normal,
+            reason: "enough".into(),
+        };
+        socket.close(Some(goodbye.clone())).await.unwrap();
+        let answer = socket.next().await.unwrap().unwrap();
+        assert_eq!(answer, Message::Close(Some(goodbye)));
+        assert!(socket.next().await.is_none());
+        drop(socket);
         assert!(server.end().await.0.success());
     });
 }
