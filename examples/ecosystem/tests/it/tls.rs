@@ -31,6 +31,25 @@ fn rustls_with_itself() {
     });
 }
 
+/// A certificate that the client does not trust ends its connection before it has sent anything, and no other client's.
+#[test]
+fn rustls_refuses_strangers() {
+    Test::new().run(async || {
+        let (file, other) = (certificate("known"), certificate("stranger"));
+        let server = Server::start(RUSTLS, &["serve", "127.0.0.1:0", &file]).await;
+        let stranger = Server::start(RUSTLS, &["serve", "127.0.0.1:0", &other]).await;
+        for (trusted, code, answer) in [(&other, 1, ""), (&file, 0, "le vent")] {
+            let ask = ["ask", &server.address, trusted];
+            let (status, printed) = run(RUSTLS, &ask, b"le vent").await.unwrap();
+            assert_eq!(status.code(), Some(code));
+            assert_eq!(printed, answer.as_bytes());
+        }
+        assert!(server.end().await.0.success() && stranger.end().await.0.success());
+        std::fs::remove_file(file).unwrap();
+        std::fs::remove_file(other).unwrap();
+    });
+}
+
 /// openssl finds the certificate good, and gets back what it says.
 #[test]
 fn rustls_with_openssl() {
