@@ -178,6 +178,11 @@ impl rt::Timer for HyperTimer {
         Box::pin(HyperSleep(crate::sleep_until(deadline)))
     }
 
+    /// The time by which the sleeps go, so that hyper's deadlines hold in virtual time too.
+    fn now(&self) -> Instant {
+        crate::now()
+    }
+
     /// Moves the registration of a sleep that we made, instead of making another: hyper does this for every request.
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<HyperSleep>() {

@@ -8,17 +8,18 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::or;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1 as client1, http2 as client2};
-use hyper::server::conn::http2;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Version};
 use levent::hyper::{Exec, HyperTimer, Io};
 use levent::net::TcpStream;
+use levent::test::Test;
 use levent::{block_on, sleep, spawn};
 
 use crate::support::Watchdog;
@@ -242,4 +243,32 @@ fn http1_client_sees_the_end() {
         driver.await.unwrap();
         assert!(sender.send_request(request()).await.is_err());
     });
+}
+
+/// hyper's deadlines go by our clock: one of 10 s is 10 s, an hour after the test began, and takes no time.
+#[test]
+fn deadlines_in_virtual_time() {
+    let real = Instant::now();
+    Test::new().virtual_time().run(async || {
+        sleep(Duration::from_secs(3600)).await;
+        let listener = listener();
+        let client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let begun = levent::now();
+        let served = http1::Builder::new()
+            .timer(HyperTimer)
+            .header_read_timeout(Duration::from_secs(10))
+            .serve_connection(
+                Io::new(stream),
+                service_fn(async |_| Ok::<_, Infallible>(Response::new(String::new()))),
+            )
+            .await;
+        assert!(served.unwrap_err().is_timeout());
+        let took = levent::now() - begun;
+        assert!((10..11).contains(&took.as_secs()), "{took:?}");
+        drop(client);
+    });
+    assert!(real.elapsed() < Duration::from_secs(5));
 }

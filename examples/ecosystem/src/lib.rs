@@ -28,8 +28,8 @@ use levent::{
 };
 use tower::{BoxError, Service};
 
-/// How long requests under way may take once the server is told to stop, and how long a client may take for its request head.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long requests under way may take once a server is told to stop, and how long a client may take for a request head or a handshake.
+pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Serves HTTP/1.1 with a service of tower's at `address`, and prints `listening on ADDR`.
 ///
@@ -45,15 +45,24 @@ where
         + 'static,
 {
     let report = Run::new().drain(GRACE).run(async |stop| {
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let mut told = told_to_end()?;
         let listener = TcpListener::bind(address).await?;
         println!("listening on {}", listener.local_addr()?);
         let accepting = spawn(accept(listener, service, stop));
-        signals.next().await;
+        told.next().await;
         accepting.cancel().await;
         Ok(())
     });
     report.output.unwrap_or(Ok(()))
+}
+
+/// SIGINT and SIGTERM, from now on.
+///
+/// # Errors
+///
+/// Those of registering for signals.
+pub fn told_to_end() -> io::Result<Signals> {
+    Signals::new([SIGINT, SIGTERM])
 }
 
 async fn accept<S>(listener: TcpListener, service: S, stop: Stop)

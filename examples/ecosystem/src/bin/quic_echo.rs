@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `serve` makes a certificate for `localhost`, writes it to the file, which a client trusts then, and prints `listening on ADDR`; what comes on a stream goes back on it. Ctrl-C
-//! closes all connections and ends it with `served C connections, B bytes`. `ask` sends what it reads, and prints the answer.
+//! or SIGTERM closes all connections and ends it with `served C connections, B bytes`. `ask` sends what it reads, and prints the answer.
 
 #![forbid(unsafe_code)]
 
@@ -22,7 +22,9 @@ use std::{
     sync::Arc,
 };
 
-use levent::{ctrl_c, quinn as on_levent, spawn};
+use futures_lite::StreamExt;
+use levent::{quinn as on_levent, spawn};
+use levent_ecosystem::told_to_end;
 use quinn::{
     ClientConfig, Connection, EndpointConfig, Incoming, RecvStream, SendStream, ServerConfig,
 };
@@ -69,7 +71,7 @@ fn serve(address: &str, file: &str) -> Result<()> {
     let config = ServerConfig::with_single_cert(vec![certificate], key.into())?;
     let served = Rc::new(Served::default());
     levent::block_on(async {
-        let ended = ctrl_c()?;
+        let mut told = told_to_end()?;
         let endpoint = on_levent::endpoint(EndpointConfig::default(), Some(config), address)?;
         println!("listening on {}", endpoint.local_addr()?);
         let (accepting, count) = (endpoint.clone(), served.clone());
@@ -78,7 +80,7 @@ fn serve(address: &str, file: &str) -> Result<()> {
                 spawn(connection(incoming, count.clone())).detach();
             }
         });
-        ended.await?;
+        told.next().await;
         endpoint.close(0u32.into(), b"the server ends");
         endpoint.wait_idle().await;
         accepting.await;

@@ -6,7 +6,7 @@
 //! openssl s_client -quiet -connect 127.0.0.1:7443
 //! ```
 //!
-//! `serve` makes a certificate for `localhost`, writes it to the file, which a client trusts then, and prints `listening on ADDR`. Ctrl-C ends it.
+//! `serve` makes a certificate for `localhost`, writes it to the file, which a client trusts then, and prints `listening on ADDR`. A client has 5 s for its handshake. Ctrl-C or SIGTERM ends it.
 //! levent has TLS of its own, over buffered streams with watermarks and timeouts: `levent::tls`. This is for programs that have futures-rustls already.
 
 #![forbid(unsafe_code)]
@@ -20,17 +20,17 @@ use std::{
     sync::Arc,
 };
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future::try_zip};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future::try_zip};
 use futures_rustls::{
     TlsAcceptor, TlsConnector,
     pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName},
     rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring},
 };
 use levent::{
-    ctrl_c,
     net::{TcpListener, TcpStream},
-    spawn,
+    spawn, timeout,
 };
+use levent_ecosystem::{GRACE, told_to_end};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -65,7 +65,7 @@ fn serve(address: &str, file: &str) -> Result<()> {
         .with_single_cert(vec![certificate], key.into())?;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     levent::block_on(async {
-        let ended = ctrl_c()?;
+        let mut told = told_to_end()?;
         let listener = TcpListener::bind(address).await?;
         println!("listening on {}", listener.local_addr()?);
         let accepting = spawn(async move {
@@ -82,14 +82,14 @@ fn serve(address: &str, file: &str) -> Result<()> {
                 }
             }
         });
-        ended.await?;
+        told.next().await;
         accepting.cancel().await;
         Ok(())
     })
 }
 
 async fn echo(acceptor: TlsAcceptor, stream: TcpStream) -> io::Result<()> {
-    let mut stream = acceptor.accept(stream).await?;
+    let mut stream = timeout(GRACE, acceptor.accept(stream)).await??;
     let mut buffer = vec![0; 16 * 1024];
     loop {
         match stream.read(&mut buffer).await? {

@@ -5,22 +5,26 @@
 //! cargo run --release --manifest-path examples/ecosystem/Cargo.toml --bin websocket_echo -- ask 127.0.0.1:9001 hello      (prints the answer)
 //! ```
 //!
-//! `serve` prints `listening on ADDR`, answers pings, takes messages up to 16 MiB, and says goodbye to who says it. Ctrl-C ends it.
+//! `serve` prints `listening on ADDR`, answers pings, takes messages up to 16 MiB, and says goodbye to who says it. A client has 5 s for its handshake; one whose
+//! message is too large is told so (1009). Ctrl-C or SIGTERM ends it.
 
 #![forbid(unsafe_code)]
 
-use std::{env, error::Error, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use async_tungstenite::{
     accept_async_with_config, client_async,
-    tungstenite::{self, Message, protocol::WebSocketConfig},
+    tungstenite::{
+        self, Error, Message,
+        protocol::{CloseFrame, WebSocketConfig, frame::coding::CloseCode},
+    },
 };
 use futures_util::StreamExt;
 use levent::{
-    ctrl_c,
     net::{TcpListener, TcpStream},
-    spawn,
+    spawn, timeout,
 };
+use levent_ecosystem::{GRACE, told_to_end};
 
 /// The largest message that is taken.
 const LARGEST: usize = 16 << 20;
@@ -47,8 +51,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
-    let ended = ctrl_c()?;
+async fn serve(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let mut told = told_to_end()?;
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let accepting = spawn(async move {
@@ -64,7 +68,7 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
             }
         }
     });
-    ended.await?;
+    told.next().await;
     accepting.cancel().await;
     Ok(())
 }
@@ -72,18 +76,28 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
 async fn echo(stream: TcpStream) -> tungstenite::Result<()> {
     stream.set_nodelay(true)?;
     let config = WebSocketConfig::default().max_message_size(Some(LARGEST));
-    let mut socket = accept_async_with_config(stream, Some(config)).await?;
+    let handshake = accept_async_with_config(stream, Some(config));
+    let mut socket = timeout(GRACE, handshake).await.map_err(io::Error::from)??;
     while let Some(message) = socket.next().await {
-        match message? {
+        match message {
             // Pings and goodbyes are answered by the library, when it is asked for the next message.
-            message if message.is_text() || message.is_binary() => socket.send(message).await?,
-            _ => {}
+            Ok(message) if message.is_text() || message.is_binary() => socket.send(message).await?,
+            Ok(_) => {}
+            Err(Error::Capacity(error)) => {
+                let farewell = CloseFrame {
+                    code: CloseCode::Size,
+                    reason: "16 MiB at most".into(),
+                };
+                socket.close(Some(farewell)).await?;
+                return Err(error.into());
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-async fn ask(address: &str, text: &str) -> Result<(), Box<dyn Error>> {
+async fn ask(address: &str, text: &str) -> Result<(), Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut socket, _) = client_async(format!("ws://{address}/"), stream).await?;

@@ -13,6 +13,7 @@ use async_tungstenite::{
         },
     },
 };
+use futures_lite::AsyncWriteExt;
 use futures_util::StreamExt;
 use levent::net::TcpStream;
 use levent::test::Test;
@@ -72,6 +73,28 @@ fn tungstenite_client_on_levent() {
         assert_eq!(answer, Message::Close(Some(goodbye)));
         assert!(socket.next().await.is_none());
         drop(socket);
+        assert!(server.end().await.0.success());
+    });
+}
+
+/// A message above the server's limit is refused by name, and its client may go on with another connection.
+#[test]
+fn tungstenite_refuses_what_is_too_large() {
+    Test::new().run(async || {
+        let server = Server::start(WEBSOCKET, &["serve", "127.0.0.1:0"]).await;
+        let stream = TcpStream::connect(&*server.address).await.unwrap();
+        let url = format!("ws://{}/", server.address);
+        let (mut socket, _) = client_async(url, stream).await.unwrap();
+        // The frame's head announces 17 MiB, of which nothing comes: one that is refused by then needs no more.
+        let head = [&[0x82, 0xff][..], &(17u64 << 20).to_be_bytes(), &[0; 4]].concat();
+        socket.get_mut().write_all(&head).await.unwrap();
+        match socket.next().await {
+            Some(Ok(Message::Close(Some(frame)))) => assert_eq!(frame.code, CloseCode::Size),
+            other => panic!("{other:?}"),
+        }
+        drop(socket);
+        let answer = text(WEBSOCKET, &["ask", &server.address, "again"]).await;
+        assert_eq!(answer.unwrap(), "again\n");
         assert!(server.end().await.0.success());
     });
 }
