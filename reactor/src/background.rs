@@ -1,7 +1,8 @@
 //! The base for those who wait outside our loops.
 //!
 //! A source polled under a foreign `block_on` needs somebody who waits in the backend. The first such poll starts one thread
-//! that does nothing else; a program that only uses our loops never has it.
+//! that does nothing else; a program that only uses our loops never has it. On Linux it interrupts nobody (`SCHED_BATCH`): on a busy processor it waits
+//! for its turn, a few milliseconds at most, and then finds all that has come.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,7 +11,7 @@ use std::thread;
 
 use crate::base::{Base, Wait};
 use crate::shared::{Shared, lock};
-use crate::sys::fork;
+use crate::sys::{fork, thread as thread_policy};
 
 /// The base and the count of forks when it was started: its thread does not live on in a forked child.
 static BACKGROUND: Mutex<Option<(u32, Arc<Shared>)>> = Mutex::new(None);
@@ -58,6 +59,8 @@ fn start() -> io::Result<Arc<Shared>> {
         .name("levent-background".into())
         .spawn(move || match Base::new() {
             Ok(base) => {
+                // Those who wait here run elsewhere, and have the processor before us: then one wait reports for many of them.
+                thread_policy::interrupt_nobody();
                 let entered = match base.enter() {
                     Ok(entered) => entered,
                     Err(error) => return drop(sender.send(Err(error))),
@@ -79,4 +82,23 @@ fn start() -> io::Result<Arc<Shared>> {
             "the background thread ended before it began",
         ))
     })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+
+    /// The thread waits for its turn: its policy is `SCHED_BATCH` (3, in proc(5)'s field 41).
+    #[test]
+    fn thread_interrupts_nobody() {
+        super::base().unwrap();
+        let policies: Vec<_> = fs::read_dir("/proc/self/task")
+            .unwrap()
+            // Other tests' threads come and go.
+            .filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok())
+            .filter(|stat| stat.contains("(levent-backgrou)"))
+            .filter_map(|stat| Some(stat.rsplit_once(')')?.1.split(' ').nth(39)?.to_owned()))
+            .collect();
+        assert_eq!(policies, ["3"]);
+    }
 }

@@ -35,6 +35,7 @@ pub(crate) mod select;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod splice;
+pub(crate) mod thread;
 #[cfg(target_os = "linux")]
 pub(crate) mod timerfd;
 pub(crate) mod unowned;
